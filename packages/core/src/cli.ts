@@ -1,0 +1,24 @@
+import type { CommandContext } from "@stricli/core";
+import type { StreamEvent } from "./route.ts";
+
+/** The running agent, over its Unix socket. */
+export interface AgentClient {
+  /** @throws X0_NODE_NO_AGENT where none runs. */
+  get(path: string, query?: Readonly<Record<string, string>>): Promise<unknown>;
+  stream(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): AsyncIterable<StreamEvent>;
+}
+
+/** What a command of a part may use. Data goes to stdout, everything else to stderr. */
+export interface CliContext extends CommandContext {
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly agent: AgentClient;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  /** Whether stdout takes colours: a terminal, and no NO_COLOR. */
+  readonly color: boolean;
+}

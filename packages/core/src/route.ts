@@ -1,0 +1,39 @@
+import type { z } from "zod";
+
+interface Described {
+  readonly path: `/${string}`;
+  readonly summary: string;
+  /** An object schema over the query string: each value arrives as a string. */
+  readonly query?: z.ZodObject;
+  /** `open` routes answer without a token on loopback; all others need one. Default `token`. */
+  readonly access?: "open" | "token";
+}
+
+export interface RouteRequest {
+  /** The parsed query, of the shape of the route's schema. */
+  readonly query: unknown;
+  readonly body: unknown;
+  /** Aborted when the client goes away or the node stops. */
+  readonly signal: AbortSignal;
+}
+
+/** One JSON operation. `node` serves it and derives the OpenAPI document from the same schemas. */
+export interface Route extends Described {
+  readonly kind: "json";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly body?: z.ZodType;
+  readonly response: z.ZodType;
+  handle(request: RouteRequest): Promise<unknown>;
+}
+
+export interface StreamEvent {
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/** Server-sent events: GET, one event for each value of the iterable, each `data` one JSON document. */
+export interface StreamRoute extends Described {
+  readonly kind: "stream";
+  readonly events: Readonly<Record<string, z.ZodType>>;
+  open(request: RouteRequest): AsyncIterable<StreamEvent>;
+}

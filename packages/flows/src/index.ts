@@ -1,0 +1,2 @@
+export type { Flow, FlowChange, FlowList, FlowProcess, FlowQuery } from "./flow.ts";
+export { flowChangeSchema, flowListSchema, flowQuerySchema, flowSchema } from "./flow.ts";
