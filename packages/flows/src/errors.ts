@@ -1,0 +1,15 @@
+import { errorsOf, type Fail } from "@x0tta6bl4/core";
+
+export const flowsErrors = {
+  X0_FLOWS_CAPTURE_CORRUPT: { when: "A capture file contradicts its own format.", exit: 1 },
+  X0_FLOWS_CAPTURE_TRUNCATED: { when: "A capture file ends in the middle of a record.", exit: 1 },
+  X0_FLOWS_CAPTURE_UNREADABLE: { when: "A capture file cannot be opened or read.", exit: 1 },
+  X0_FLOWS_CAPTURE_UNSUPPORTED: {
+    when: "A file is no capture that x0 reads, or holds no IP link type.",
+    exit: 1,
+  },
+  X0_FLOWS_INVALID_FILTER: { when: "A filter of flows has a value that it cannot have.", exit: 2 },
+  X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
+} as const;
+
+export const flowsFail: Fail<typeof flowsErrors> = errorsOf(flowsErrors);
