@@ -1,1 +1,5 @@
-export {};
+export { catalogue } from "./catalogue/catalogue.ts";
+export { flowsMetrics, type TrafficLabel } from "./catalogue/flows.ts";
+export { nodeMetrics } from "./catalogue/node.ts";
+export { telemetryErrors } from "./errors.ts";
+export { createRegistry, type Exposition, type Registry } from "./registry.ts";

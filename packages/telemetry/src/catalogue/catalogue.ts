@@ -1,0 +1,9 @@
+import type { MetricDefinition } from "@x0tta6bl4/core";
+import { flowsMetrics } from "./flows.ts";
+import { nodeMetrics } from "./node.ts";
+
+/** Every metric of the product by part: what code measures, dashboards query and the documentation lists. */
+export const catalogue: Readonly<Record<string, Readonly<Record<string, MetricDefinition>>>> = {
+  node: nodeMetrics,
+  flows: flowsMetrics,
+};

@@ -1,0 +1,108 @@
+import type { Counter, Gauge, Histogram, MetricDefinition, Metrics } from "@x0tta6bl4/core";
+import * as prom from "prom-client";
+import { telemetryFail } from "./errors.ts";
+
+export interface Exposition {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface Registry extends Metrics {
+  /** Runs before each exposition: for figures that are read rather than counted. */
+  beforeScrape(update: () => void): void;
+  /** @param accept the client's Accept header; OpenMetrics 1.0.0 if it asks for that, else text format 0.0.4. */
+  expose(accept?: string): Promise<Exposition>;
+}
+
+type Instrument = Counter<string> | Gauge<string> | Histogram<string>;
+
+/** One object a definition, however often it is asked for, so that parts need not share their objects. */
+export function createRegistry(): Registry {
+  const text = new prom.Registry();
+  const openMetrics = new prom.Registry<prom.OpenMetricsContentType>();
+  openMetrics.setContentType(prom.Registry.OPENMETRICS_CONTENT_TYPE);
+  const instruments = new Map<string, { definition: MetricDefinition; instrument: Instrument }>();
+  const updates: (() => void)[] = [];
+
+  const instrumentOf = <T extends Instrument>(
+    definition: MetricDefinition,
+    make: () => [prom.Metric, T],
+  ): T => {
+    const known = instruments.get(definition.name);
+    if (known !== undefined) {
+      if (known.definition !== definition)
+        throw telemetryFail("X0_TELEMETRY_METRIC_CONFLICT", `${definition.name} is defined twice`);
+      return known.instrument as T;
+    }
+    const [metric, instrument] = make();
+    text.registerMetric(metric);
+    // prom-client renames a counter when it writes OpenMetrics, and the text format would then lose `_total`:
+    // the second registry gets an object that shares the values but has a name of its own.
+    openMetrics.registerMetric(Object.create(metric) as prom.Metric);
+    instruments.set(definition.name, { definition, instrument });
+    return instrument;
+  };
+
+  return {
+    counter: (definition) => instrumentOf(definition, () => counterOf(definition)),
+    gauge: (definition) => instrumentOf(definition, () => gaugeOf(definition)),
+    histogram: (definition) => instrumentOf(definition, () => histogramOf(definition)),
+    beforeScrape(update) {
+      updates.push(update);
+    },
+    async expose(accept = "") {
+      for (const update of updates) update();
+      const registry = prefersOpenMetrics(accept) ? openMetrics : text;
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+  };
+}
+
+function configuration(definition: MetricDefinition) {
+  const { name, help, labels } = definition;
+  return { name, help, labelNames: labels, registers: [] };
+}
+
+function counterOf(definition: MetricDefinition): [prom.Metric, Counter<string>] {
+  const metric = new prom.Counter(configuration(definition));
+  const totals = new Map<string, number>();
+  const counter: Counter<string> = {
+    add: (labels, value) => metric.inc(labels, value),
+    setTotal(labels, total) {
+      const key = definition.labels.map((label) => labels[label]).join("\0");
+      const before = totals.get(key) ?? 0;
+      if (!(total >= before)) return;
+      totals.set(key, total);
+      metric.inc(labels, total - before);
+    },
+  };
+  return [metric, counter];
+}
+
+function gaugeOf(definition: MetricDefinition): [prom.Metric, Gauge<string>] {
+  const metric = new prom.Gauge(configuration(definition));
+  return [metric, { set: (labels, value) => metric.set(labels, value) }];
+}
+
+function histogramOf(definition: MetricDefinition): [prom.Metric, Histogram<string>] {
+  const metric = new prom.Histogram({
+    ...configuration(definition),
+    ...(definition.buckets === undefined ? {} : { buckets: [...definition.buckets] }),
+  });
+  return [metric, { observe: (labels, value) => metric.observe(labels, value) }];
+}
+
+/** RFC 9110 §12.5.1, as far as two formats need it: the greater quality wins, the text format on a tie. */
+function prefersOpenMetrics(accept: string): boolean {
+  let openMetrics = 0;
+  let text = 0;
+  for (const range of accept.split(",")) {
+    const [type = "", ...parameters] = range.split(";").map((part) => part.trim().toLowerCase());
+    const q = Number(parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? 1);
+    const version = parameters.find((parameter) => parameter.startsWith("version="))?.slice(8) ?? "";
+    if (type === "application/openmetrics-text" && (version === "" || version.startsWith("1.0")))
+      openMetrics = Math.max(openMetrics, q);
+    else if (["text/plain", "text/*", "*/*"].includes(type)) text = Math.max(text, q);
+  }
+  return openMetrics > text;
+}
