@@ -1,0 +1,16 @@
+import type { PartDefinition } from "@x0tta6bl4/core";
+
+/** A part that `node` composes. It is loaded only when needed, so that `x0 --help` stays quick. */
+export interface PartEntry {
+  /** Name of the noun and of the configuration section: equal to the definition's. */
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<PartDefinition>;
+}
+
+/** Every part of the product, in the order in which they start. */
+export const parts: readonly PartEntry[] = [];
+
+export function loadParts(entries: readonly PartEntry[]): Promise<PartDefinition[]> {
+  return Promise.all(entries.map((entry) => entry.load()));
+}
