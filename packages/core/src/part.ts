@@ -35,6 +35,8 @@ export interface Part {
   /** Ends within `deadlineMs`, releasing all kernel objects, sockets and files. Idempotent. */
   stop(deadlineMs: number): Promise<void>;
   health(): Health;
+  /** Lines that `x0 up` shows a few seconds after the start: the first thing that this part can tell. */
+  banner?(): Promise<readonly string[]>;
   readonly routes?: readonly (Route | StreamRoute)[];
 }
 
