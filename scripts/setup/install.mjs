@@ -111,14 +111,22 @@ function stage(root) {
     const { bin = {} } = JSON.parse(readFileSync(join(root, workspace, "package.json"), "utf8"));
     for (const path of Object.values(bin)) copy(join(workspace, path));
   }
-  try {
-    npm(["ci", "--prefer-offline", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=500"], {
+  const fetch = (preference) =>
+    npm(["ci", preference, "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=500"], {
       cwd: staging,
       env: { ...process.env, INIT_CWD: staging },
       hint: existsSync(join(root, "node_modules"))
-        ? "what was installed before is untouched: `npx --no-install x0 up` runs with it. Check the network, then try again"
+        ? "what was installed before is untouched: `npx --no-install x0 up` runs with it; check the network and try again"
         : "check the network and `npm config get registry`, then try again",
     });
+  try {
+    try {
+      fetch("--prefer-offline");
+    } catch (error) {
+      // npm's cached list of versions may be older than the lockfile, even a minute after the last install.
+      if (!error.output?.includes("ETARGET")) throw error;
+      fetch("--prefer-online");
+    }
   } catch (error) {
     remove(staging);
     throw error;
