@@ -1,0 +1,52 @@
+import type { FlowChange, Totals } from "./shapes.ts";
+
+/** Why the node did not answer as asked; `status` 0 when it did not answer at all. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(status: number, code: string, message: string, hint?: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** @throws ApiError */
+export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, { headers: { accept: "application/json" }, signal: signal ?? null });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new ApiError(0, "", error instanceof Error ? error.message : String(error));
+  }
+  const body = await response.json().catch(() => undefined);
+  if (response.ok && body !== undefined) return body as T;
+  const { code = "", message, hint } = body?.error ?? {};
+  throw new ApiError(response.status, code, message ?? `${response.status} ${response.statusText}`, hint);
+}
+
+export interface Listener {
+  open(): void;
+  flow(change: FlowChange): void;
+  totals(totals: Totals): void;
+  /** The stream broke or never opened; it will not come back by itself. */
+  down(): void;
+}
+
+/** Listens to the node's live stream until the returned function is called or the stream breaks. */
+export function listen(path: string, listener: Listener): () => void {
+  const source = new EventSource(path);
+  source.addEventListener("open", () => listener.open());
+  source.addEventListener("flow", (event) => listener.flow(JSON.parse(event.data)));
+  source.addEventListener("totals", (event) => listener.totals(JSON.parse(event.data)));
+  source.addEventListener("error", () => {
+    // Reconnecting is ours: what changed meanwhile must be listed anew, and the reason be asked for.
+    source.close();
+    listener.down();
+  });
+  return () => source.close();
+}

@@ -1,0 +1,78 @@
+import { useEffect, useRef } from "preact/hooks";
+import { Badge } from "./icons.tsx";
+import type { Health } from "./shapes.ts";
+import { troubled } from "./states.tsx";
+
+const keys: readonly (readonly [string, string])[] = [
+  ["/", "search: an address, :port, protocol or process"],
+  ["f", "edit the filter, which is the URL"],
+  ["↑ ↓", "walk through the table"],
+  ["PgUp PgDn Home End", "walk further"],
+  ["Enter", "open the flow's facts"],
+  ["Esc", "close what is open; let go of the table"],
+  ["Space", "pause, go on"],
+  ["t", "light or dark"],
+  ["?", "this list"],
+];
+
+export function Help({ onClose }: { onClose(): void }) {
+  return (
+    <Dialog title="Keys" onClose={onClose}>
+      <dl class="facts">
+        {keys.map(([key, meaning]) => (
+          <>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{meaning}</dd>
+          </>
+        ))}
+      </dl>
+      <p class="s">
+        Drag over a chart for the flows of that time. The table's order waits while the pointer is on it.
+      </p>
+    </Dialog>
+  );
+}
+
+/** What the node does not do at the moment, why, and what turns it on. */
+export function Features({ health, onClose }: { health: Health; onClose(): void }) {
+  return (
+    <Dialog title="Not fully on" onClose={onClose}>
+      {troubled(health).map(({ part, feature }) => (
+        <section key={`${part} ${feature.name}`}>
+          <h3>
+            <Badge mark={feature.state === "failed" ? "error" : feature.state === "off" ? "off" : "warning"}>
+              {feature.state}
+            </Badge>{" "}
+            {part}: {feature.name}
+          </h3>
+          <p class="mid">{feature.reason}</p>
+          {feature.hint !== undefined && <p class="note">{feature.hint}</p>}
+        </section>
+      ))}
+    </Dialog>
+  );
+}
+
+interface DialogProps {
+  readonly title: string;
+  readonly children: preact.ComponentChildren;
+  onClose(): void;
+}
+
+function Dialog({ title, children, onClose }: DialogProps) {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => element.current?.showModal(), []);
+  return (
+    <dialog ref={element} aria-label={title} onClose={onClose}>
+      <header>
+        <h2>{title}</h2>
+        <button type="button" class="q" aria-label="Close" onClick={() => element.current?.close()}>
+          ✕
+        </button>
+      </header>
+      {children}
+    </dialog>
+  );
+}

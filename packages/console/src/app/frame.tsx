@@ -1,0 +1,124 @@
+/** What stands around every page: the rail, and the bar with node, search, live and theme. */
+import { useRef, useState } from "preact/hooks";
+import type { Filter } from "./query.ts";
+import { interpret } from "./search.ts";
+import type { Health } from "./shapes.ts";
+
+interface RailProps {
+  readonly health: Health | undefined;
+  readonly lostPackets: number | undefined;
+  onHelp(): void;
+}
+
+export function Rail({ health, lostPackets, onHelp }: RailProps) {
+  return (
+    <nav class="rail" aria-label="Pages">
+      <div class="id">
+        x0<span>tta6bl4</span>
+      </div>
+      <a href={location.pathname} aria-current="page">
+        <span>Flows</span>
+      </a>
+      <div class="end s">
+        {health?.node.name}
+        <br />
+        {health !== undefined && `v${health.node.version}`}
+        <br />
+        <span title="packets that the kernel counted and no flow holds">lost {lostPackets ?? "–"}</span>
+        <br />
+        <button type="button" class="plain" onClick={onHelp}>
+          <kbd>?</kbd> keys
+        </button>
+      </div>
+    </nav>
+  );
+}
+
+export type LiveState = "live" | "held" | "paused" | "past" | "broken";
+
+const liveText: Readonly<Record<LiveState, readonly [label: string, title: string]>> = {
+  live: ["live", "Changes show as they happen; Space pauses"],
+  held: ["live, held", "The table's order waits; figures go on"],
+  paused: ["paused", "Nothing changes; Space goes on"],
+  past: ["past", "The range ended: remove until to go live"],
+  broken: ["no node", "The node does not answer"],
+};
+
+interface BarProps {
+  readonly health: Health | undefined;
+  readonly live: LiveState;
+  readonly theme: string;
+  onLive(): void;
+  onTheme(): void;
+  onFilter(filter: Filter): void;
+}
+
+export function Bar({ health, live, theme, onLive, onTheme, onFilter }: BarProps) {
+  const [label, title] = liveText[live];
+  const node = health?.node;
+  return (
+    <header class="bar">
+      <span class="node x3" title={node && `version ${node.version}, started ${node.startedAt}`}>
+        node <b>{node?.name ?? "…"}</b> <span class="dim x2">{node && `v${node.version}`}</span>
+      </span>
+      <Search onFilter={onFilter} />
+      <span class="sp" />
+      <button type="button" title={title} aria-pressed={live === "live" || live === "held"} onClick={onLive}>
+        <span class={`live ${live}`}>{label}</span>
+      </button>
+      <button
+        type="button"
+        class="q"
+        title={`Now ${theme}`}
+        aria-label={`Switch to ${theme === "dark" ? "light" : "dark"}`}
+        onClick={onTheme}
+      >
+        theme
+      </button>
+    </header>
+  );
+}
+
+/** Says what it understood before Enter makes a filter of it. */
+function Search({ onFilter }: { onFilter(filter: Filter): void }) {
+  const [text, setText] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  const meaning = Object.entries(interpret(text));
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (meaning.length === 0) return;
+    onFilter(interpret(text));
+    setText("");
+    input.current?.blur();
+  };
+  return (
+    <form class="find" onSubmit={submit}>
+      <input
+        ref={input}
+        id="search"
+        value={text}
+        placeholder="Address, port, protocol, process"
+        aria-label="Search flows by address, port, protocol or process"
+        autocomplete="off"
+        spellcheck={false}
+        onInput={(event) => setText(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Escape") return;
+          setText("");
+          event.currentTarget.blur();
+        }}
+      />
+      <kbd class="x2">/</kbd>
+      {meaning.length > 0 && (
+        <output class="meaning s">
+          {meaning.map(([key, value]) => (
+            <span key={key}>
+              {key} <b>{value}</b>
+            </span>
+          ))}
+          <kbd>Enter</kbd>
+        </output>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,24 @@
+import { useEffect, useRef } from "preact/hooks";
+
+/** Keys of the page, by `KeyboardEvent.key`; none while someone types or a dialog is open. */
+export type Keys = Readonly<Record<string, () => void>>;
+
+export function useKeys(keys: Keys): void {
+  const latest = useRef(keys);
+  latest.current = keys;
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      const target = event.target as HTMLElement;
+      if (target.closest("input, textarea, dialog") !== null) return;
+      // A focused button keeps the keys that press it.
+      if (target.closest("button, a") !== null && (event.key === "Enter" || event.key === " ")) return;
+      const action = latest.current[event.key];
+      if (action === undefined) return;
+      event.preventDefault();
+      action();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+}

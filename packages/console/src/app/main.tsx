@@ -1,0 +1,12 @@
+import "./tokens.css";
+import "./frame.css";
+import "./flows.css";
+import "uplot/dist/uPlot.min.css";
+import { render } from "preact";
+import { FlowsPage } from "./page.tsx";
+import { applyTheme } from "./theme.ts";
+
+applyTheme();
+const mount = (): void => render(<FlowsPage />, document.body);
+if (document.readyState === "loading") addEventListener("DOMContentLoaded", mount);
+else mount();

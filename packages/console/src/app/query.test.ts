@@ -1,0 +1,94 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  apiQuery,
+  command,
+  formatView,
+  isLive,
+  looksLikeAddress,
+  parseView,
+  sortKeys,
+  type View,
+} from "./query.ts";
+
+const value = fc.string({ minLength: 1, maxLength: 12, unit: "grapheme" });
+const view: fc.Arbitrary<View> = fc.record(
+  {
+    filter: fc.record(
+      {
+        ip: fc.constantFrom("10.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32"),
+        port: fc.integer({ min: 0, max: 65535 }).map(String),
+        protocol: value,
+        process: value,
+        since: fc.constantFrom("15m", "1h30m", "2026-01-31T08:00:00Z"),
+        until: fc.constantFrom("5m", "2026-01-31T08:00:00.250Z"),
+      },
+      { requiredKeys: [] },
+    ),
+    sort: fc.record({ key: fc.constantFrom(...sortKeys), descending: fc.boolean() }),
+    sel: value,
+    live: fc.boolean(),
+  },
+  { requiredKeys: ["filter", "sort", "live"] },
+);
+
+test("the URL holds the whole view", () => {
+  fc.assert(
+    fc.property(view, (wanted) => {
+      expect(parseView(formatView(wanted))).toEqual({ view: wanted, problems: [] });
+    }),
+  );
+});
+
+test("the view of the bare page has an empty query string", () => {
+  expect(formatView(parseView("").view)).toBe("");
+});
+
+test("addresses stay readable in the URL", () => {
+  expect(formatView(parseView("?ip=2001%3Adb8%3A%3A%2F32").view)).toBe("?ip=2001:db8::/32");
+});
+
+test.each([
+  ["?ip=10.0.0.300", 'ip: "10.0.0.300" is not an address or prefix (10.0.0.0/8)'],
+  ["?port=70000", 'port: "70000" is not a port (0 to 65535)'],
+  ["?since=yesterday", 'since: "yesterday" is not a time (15m, 2h or 2026-01-31T08:00:00Z)'],
+  ["?sort=colour", `sort: "colour" is none of ${sortKeys.join(", ")}`],
+  ["?colour=red", '"colour" is none of ip, port, protocol, process, since, until, sort, sel, live'],
+])("%s is refused with what is wrong", (search, problem) => {
+  const parsed = parseView(search);
+  expect(parsed.problems).toEqual([problem]);
+  expect(parsed.view.filter).toEqual({});
+});
+
+test.each([
+  ["127.0.0.1", true],
+  ["10.0.0.0/8", true],
+  ["::", true],
+  ["fe80::1", true],
+  ["2001:db8::/129", false],
+  ["1:2:3:4:5:6:7:8:9", false],
+  ["1.2.3", false],
+  ["1.2.3.4.5", false],
+  ["10.0.0.0/33", false],
+  ["curl", false],
+  ["443", false],
+])("%s is an address: %s", (text, expected) => {
+  expect(looksLikeAddress(text)).toBe(expected);
+});
+
+test("the node is asked for the filter, never for the order", () => {
+  const { view } = parseView("?process=a%26b&sort=-sent&sel=7");
+  expect(apiQuery(view.filter, { limit: "10" })).toBe("?limit=10&process=a%26b");
+});
+
+test("the command quotes what a shell would take apart", () => {
+  expect(command({ process: "it's", port: "53" }, "--follow")).toBe(
+    "x0 flows observe --port 53 --process 'it'\\''s' --follow",
+  );
+});
+
+test("a range that has an end is not live", () => {
+  expect(isLive(parseView("?since=1h").view)).toBe(true);
+  expect(isLive(parseView("?until=5m").view)).toBe(false);
+  expect(isLive(parseView("?live=off").view)).toBe(false);
+});
