@@ -1,0 +1,12 @@
+/** The middle value; the mean of the two middle ones for an even count. O(n log n) @throws RangeError if there is none */
+export function median(values: readonly number[]): number {
+  if (values.length === 0) throw new RangeError("no values to take a median of");
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = sorted[sorted.length >> 1] as number;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[(sorted.length >> 1) - 1] as number)) / 2;
+}
+
+/** @param digits significant digits, so that a figure does not claim more than it knows */
+export function round(value: number, digits = 4): number {
+  return Number(value.toPrecision(digits));
+}
