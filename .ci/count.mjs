@@ -1,0 +1,51 @@
+/**
+ * Reads what a step left and prints `PASSED FAILED SKIPPED`. A skip that `.ci/expected-skips` does not name counts as
+ * failed: a test that silently stops running is a broken test.
+ *
+ *     count.mjs tests REPORT | skips REPORT | peers OUTPUT
+ */
+import { readFileSync } from "node:fs";
+import { relative } from "node:path";
+
+const [kind, file] = process.argv.slice(2);
+
+const expected = new Set(
+  readFileSync(new URL("expected-skips", import.meta.url), "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => line.split(" | ")[0]),
+);
+
+/** @returns {{name: string, outcome: "passed" | "failed" | "skipped"}[]} */
+function testsOf(report) {
+  return JSON.parse(readFileSync(report, "utf8")).testResults.flatMap((suite) => {
+    const path = relative(process.cwd(), suite.name);
+    const tests = suite.assertionResults.map(({ fullName, status }) => ({
+      name: `${path}: ${fullName}`,
+      outcome: status === "passed" || status === "failed" ? status : "skipped",
+    }));
+    // A file that cannot be loaded has no tests to fail.
+    if (suite.status === "failed" && tests.every(({ outcome }) => outcome !== "failed"))
+      tests.push({ name: path, outcome: "failed" });
+    return tests;
+  });
+}
+
+function peersOf(output) {
+  const line = /^(\S+)\s+(passed|failed|skipped)(?: \(.*\))?$/;
+  return readFileSync(output, "utf8")
+    .split("\n")
+    .flatMap((text) => {
+      const [, name, outcome] = line.exec(text) ?? [];
+      return name === undefined || /^\d+$/.test(name) ? [] : [{ name: `conformance: ${name}`, outcome }];
+    });
+}
+
+const results = kind === "peers" ? peersOf(file) : testsOf(file);
+const unexpected = results.filter(({ name, outcome }) => outcome === "skipped" && !expected.has(name));
+if (kind === "skips") {
+  for (const { name } of unexpected) console.log(`unexpectedly skipped: ${name}`);
+} else {
+  const count = (wanted) => results.filter(({ outcome }) => outcome === wanted).length;
+  console.log(count("passed"), count("failed") + unexpected.length, count("skipped") - unexpected.length);
+}
