@@ -112,7 +112,7 @@ function writeLayout(skeleton: Skeleton, btf: readonly BtfType[]): string {
   for (const [, kind, name, body] of header.matchAll(/(struct|enum) (\w+) \{([\s\S]*?)\n\};/g)) {
     const fields = kind === "struct" ? offsets(btf, name as string) : constants(body as string);
     if (fields === undefined) continue;
-    lines.push("", `export const ${camel(name as string)} = {`);
+    lines.push("", `export const ${camel(name as string)}${kind === "struct" ? "Layout" : ""} = {`);
     for (const [key, value] of fields) lines.push(`  ${key}: ${value},`);
     lines.push("} as const;");
   }

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Counts each packet of a network namespace once, in the flow it belongs to.
+ *
+ * What this host sends counts at egress, all else at ingress, loopback at egress. User space attaches these
+ * only to the lowest devices: a bridge, bond, VLAN or macvlan shows the packets of the devices below it once
+ * more. A packet that was received and leaves again was counted when it came; leaving only tells that its
+ * flow is forwarded. A packet is what the wire carries, not a buffer: segmentation offload is undone.
+ *
+ * Every verdict is "next": other programs on the device see every packet.
+ */
+#define X0_MAPS
+#include "account.h"
+#include <linux/pkt_cls.h>
+
+#define NEXT TC_ACT_UNSPEC
+#define PACKET_LOOPBACK 5
+#define LOOPBACK_IFINDEX 1
+#define TCP_STATE_LISTEN 10
+
+/* For devices without an Ethernet header and for other namespaces: a stub of a few instructions, made by user
+ * space, writes the namespace's number and the header's length here and jumps into the program below. */
+#define CB_NETNS 0
+#define CB_L2 1
+
+/* The owner of the socket that sent this packet, at egress of what this host sends. */
+static __noinline int attribute_sender(struct __sk_buff *skb, struct flow *flow, __u32 side)
+{
+	if (!flow)
+		return 0;
+	side &= 1;
+	flow->attempts[side]++;
+	struct bpf_sock *sk = skb->sk;
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
+	if (!owner)
+		return 0;
+	flow->cookie[side] = bpf_get_socket_cookie(skb);
+	flow->process[side] = owner->process;
+	return 0;
+}
+
+/* The owner of the socket that will receive this packet: a connection's, else its listener's. */
+static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flow, const struct packet *packet)
+{
+	if (!flow || !packet)
+		return 0;
+	const struct flow_key *key = &packet->key;
+	__u8 from = packet->side & 1, to = !from;
+	struct bpf_sock_tuple tuple = {};
+	__u32 size;
+	const __u64 *high = (const __u64 *)key->address[0];
+	const __u32 *prefix = (const __u32 *)key->address[0];
+	if (!high[0] && prefix[2] == bpf_htonl(0xffff)) {
+		size = sizeof(tuple.ipv4);
+		__builtin_memcpy(&tuple.ipv4.saddr, key->address[from] + 12, 4);
+		__builtin_memcpy(&tuple.ipv4.daddr, key->address[to] + 12, 4);
+		tuple.ipv4.sport = bpf_htons(key->port[from]);
+		tuple.ipv4.dport = bpf_htons(key->port[to]);
+	} else {
+		size = sizeof(tuple.ipv6);
+		__builtin_memcpy(tuple.ipv6.saddr, key->address[from], 16);
+		__builtin_memcpy(tuple.ipv6.daddr, key->address[to], 16);
+		tuple.ipv6.sport = bpf_htons(key->port[from]);
+		tuple.ipv6.dport = bpf_htons(key->port[to]);
+	}
+	struct bpf_sock *sk;
+	if (key->protocol == IPPROTO_TCP)
+		sk = bpf_sk_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else if (key->protocol == IPPROTO_UDP)
+		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		return 0;
+	if (!sk)
+		return 0;
+	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
+	if (owner) {
+		flow->process[to] = owner->process;
+		/* A listener's cookie is not the connection's; its first packet back brings that. */
+		if (sk->state != TCP_STATE_LISTEN)
+			flow->cookie[to] = owner->cookie;
+	}
+	bpf_sk_release(sk);
+	return 0;
+}
+
+static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 netns, __u32 l2)
+{
+	bool egress = program == PROGRAM_EGRESS;
+	struct totals *totals = totals_of(program);
+	if (!totals)
+		return NEXT;
+	totals->events++;
+	bool loopback = egress && skb->ifindex == LOOPBACK_IFINDEX;
+	bool forwarded = egress && skb->ingress_ifindex && !loopback;
+	/* Our own multicast or broadcast, handed back for local members: counted when it left. */
+	if (!egress && skb->pkt_type == PACKET_LOOPBACK)
+		return NEXT;
+
+	struct packet packet = { .key.netns = netns };
+	int error = decode(skb, l2, &packet);
+	if (error) {
+		if (forwarded)
+			return NEXT;
+		if (error == PACKET_NOT_IP)
+			totals->not_ip++;
+		else
+			totals->malformed++;
+		return NEXT;
+	}
+
+	struct flow *flow = find_flow(&packet, totals);
+	bool fresh = !flow;
+	if (fresh) {
+		__u32 flags = loopback ? FLOW_LOOPBACK : 0;
+		if (egress)
+			flags |= FLOW_EGRESS_FIRST;
+		if (forwarded)
+			flags = FLOW_FORWARDED;
+		flow = create_flow(&packet, flags, skb->ifindex, totals);
+		if (!flow) {
+			if (!forwarded)
+				totals->uncounted += packet.segments;
+			return NEXT;
+		}
+	}
+	if (forwarded) {
+		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. */
+		if (!(flow->flags & FLOW_FORWARDED))
+			__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
+		if (fresh)
+			emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
+		return NEXT;
+	}
+	bool closed = add_packet(flow, &packet, totals);
+	__u8 side = packet.side & 1;
+	if (egress && !flow->cookie[side] && flow->attempts[side] < OWNER_ATTEMPTS)
+		attribute_sender(skb, flow, side);
+	if (fresh) {
+		if (!egress || loopback)
+			attribute_receiver(skb, flow, &packet);
+		emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
+	}
+	if (closed)
+		emit(EVENT_FLOW_CLOSED, &packet.key, flow, totals);
+	return NEXT;
+}
+
+SEC("tc")
+int x0_ingress(struct __sk_buff *skb)
+{
+	return count(skb, PROGRAM_INGRESS, 0, ETH_HLEN);
+}
+
+SEC("tc")
+int x0_egress(struct __sk_buff *skb)
+{
+	return count(skb, PROGRAM_EGRESS, 0, ETH_HLEN);
+}
+
+SEC("tc")
+int x0_ingress_cb(struct __sk_buff *skb)
+{
+	return count(skb, PROGRAM_INGRESS, skb->cb[CB_NETNS], skb->cb[CB_L2] ? ETH_HLEN : 0);
+}
+
+SEC("tc")
+int x0_egress_cb(struct __sk_buff *skb)
+{
+	return count(skb, PROGRAM_EGRESS, skb->cb[CB_NETNS], skb->cb[CB_L2] ? ETH_HLEN : 0);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What the kernel side and user space share. `npm run generate` reads these structs from the object's BTF
+ * and writes their offsets to src/generated/layout.ts: nothing else tells user space where a field lies. */
+#pragma once
+#include <linux/types.h>
+
+/* One connection in one network namespace, whoever sends: both directions share one entry. */
+struct flow_key {
+	/* IPv4 as ::ffff:a.b.c.d. Side 0 is the lower (address, port) in the order of `order_sides`. */
+	__u8 address[2][16];
+	/* Host order. ICMP: the identifier of an echo, else type << 8 | code, on both sides. */
+	__u16 port[2];
+	/* Number that user space gave to the namespace; 0 is the agent's own. */
+	__u32 netns;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+enum flow_flag {
+	FLOW_FORWARDED = 1 << 0, /* seen leaving for another host */
+	FLOW_LOOPBACK = 1 << 1,
+	FLOW_EGRESS_FIRST = 1 << 2, /* this host sent the first packet */
+	FLOW_OPENER = 1 << 3, /* the side that opened it: set = side 1 */
+	FLOW_OPENER_GUESSED = 1 << 4, /* no SYN and no request was seen */
+	FLOW_CLOSED = 1 << 5, /* TCP: RST, or FIN from both sides */
+	FLOW_TCP_FLAGS = 8, /* shift: TCP flags of side 0; side 1 is 8 bits further */
+};
+
+struct flow {
+	__u64 id; /* unique while the programs are loaded; grows on each CPU; CPU in the low 10 bits */
+	__u64 first_ns; /* CLOCK_MONOTONIC */
+	__u64 last_ns;
+	__u64 packets[2]; /* sent by side 0, side 1; on the wire: a segmentation-offload buffer is many */
+	__u64 bytes[2]; /* layer 3, on the wire */
+	__u64 cookie[2]; /* socket cookie of the local socket, 0 if none or unknown */
+	__u64 process[2]; /* key of `processes`, 0 if not local or unknown */
+	__u32 flags; /* enum flow_flag */
+	__u32 ifindex; /* where the first packet was counted */
+	__u16 icmp; /* type << 8 | code of the first packet */
+	__u8 attempts[2]; /* how often the owner of a side's socket was looked for in vain */
+	__u32 pad;
+};
+
+enum event_type {
+	EVENT_FLOW_NEW = 1,
+	EVENT_FLOW_CLOSED = 2,
+	EVENT_FLOW_REPLACED = 3, /* closed and its tuple used again: these are its last figures */
+};
+
+struct flow_event {
+	__u32 type; /* enum event_type */
+	__u32 pad;
+	struct flow_key key;
+	__u32 pad2;
+	struct flow flow;
+};
+
+/* Who a socket belongs to; lies in the socket's own storage, copied to accepted children. */
+struct owner {
+	__u64 process;
+	__u64 cookie;
+};
+
+/* Keyed by pid << 32 | start time in units of 2^20 ns, so that a pid used again is another process. */
+struct process {
+	__u64 start_ns; /* CLOCK_BOOTTIME */
+	__u64 cgroup; /* id in the cgroup v2 hierarchy, its inode */
+	char comm[16];
+	char executable[64]; /* file name, without its folder */
+};
+
+/* One entry a program, for each CPU. */
+enum program {
+	PROGRAM_INGRESS,
+	PROGRAM_EGRESS,
+	PROGRAM_SOCKET,
+	PROGRAM_CONNECT,
+	PROGRAM_SENDMSG,
+	PROGRAM_ESTABLISHED,
+	PROGRAM_SOCKETS,
+	PROGRAM_COUNT,
+};
+
+struct totals {
+	__u64 events; /* times it ran */
+	__u64 lost; /* ring events that found no room */
+	__u64 flows; /* flows that it created */
+	__u64 packets; /* that it added to flows */
+	__u64 bytes;
+	__u64 uncounted; /* IP packets for which no flow could be created */
+	__u64 not_ip; /* ARP and all else below IP */
+	__u64 malformed; /* claimed to be IP, headers cut or wrong */
+	__u64 sequence; /* of flow ids */
+};
