@@ -1,0 +1,31 @@
+export type { Capture, Captured, CapturedEndpoint, CapturedFlow } from "./capture.ts";
+export { capture, readCapture } from "./capture.ts";
+export type { Cgroup } from "./cgroup.ts";
+export { createCgroup, findCgroup2 } from "./cgroup.ts";
+export type { LossCounts, LossOptions } from "./children/loss.ts";
+export type { PingOptions, PingReport } from "./children/ping.ts";
+export type { RelayContract, RelayOptions, RelayReport } from "./children/relay.ts";
+export type { TcpConnection, TcpReport, TcpServerContract } from "./children/tcp.ts";
+export type { UdpReport } from "./children/udp.ts";
+export type { Loss, QueueCounters, RateLimit, RateOptions } from "./faults.ts";
+export { delayRelay, dropPackets, limitRate } from "./faults.ts";
+export type { Link, LinkCounters, Namespace } from "./namespace.ts";
+export { createNamespace } from "./namespace.ts";
+export type { CommandOptions, Output, Place, Running, Script, ScriptContract } from "./process.ts";
+export { isAlive, run, start, startScript } from "./process.ts";
+export type { KernelFeature, Skippable } from "./requirements.ts";
+export { missingKernel, requireKernel } from "./requirements.ts";
+export type { Bridged, Interface, LinkOptions, PortForward, Routed } from "./topology.ts";
+export {
+  acquaint,
+  bridge,
+  connect,
+  forwardPort,
+  macvlan,
+  masquerade,
+  noOffloads,
+  route,
+  vlan,
+} from "./topology.ts";
+export type { Places, ShortLived, TcpOptions, TcpTraffic, UdpOptions, UdpTraffic } from "./traffic.ts";
+export { ping, shortLivedConnection, tcpServer, tcpTraffic, udpTraffic } from "./traffic.ts";
