@@ -11,6 +11,7 @@ export const nodeErrors = {
   },
   X0_NODE_CONFIG_UNREADABLE: { when: "The configuration file that was asked for cannot be read.", exit: 2 },
   X0_NODE_DATA_FOLDER: { when: "The data folder cannot be created, read or written.", exit: 1 },
+  X0_NODE_DOCTOR: { when: "`x0 doctor` found something that keeps `x0 up` from starting.", exit: 1 },
   X0_NODE_FORBIDDEN: {
     when: "A web page of another origin, or a rebound DNS name, sent the request.",
     exit: 3,
@@ -18,6 +19,7 @@ export const nodeErrors = {
   X0_NODE_INTERNAL: { when: "The agent failed on a request in a way that is its own error.", exit: 1 },
   X0_NODE_NOT_FOUND: { when: "The agent has nothing at this path.", exit: 2 },
   X0_NODE_NOT_LOOPBACK: { when: "The agent was told to listen beyond this machine.", exit: 2 },
+  X0_NODE_NOT_READY: { when: "The agent is still starting or already stopping.", exit: 1 },
   X0_NODE_NO_AGENT: { when: "A command needs a running agent and none runs on the data folder.", exit: 1 },
   X0_NODE_PORT_IN_USE: { when: "Another program listens on the agent's port.", exit: 1 },
   X0_NODE_SOCKET: { when: "The agent's Unix socket cannot be created or reached.", exit: 1 },

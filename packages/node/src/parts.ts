@@ -5,6 +5,8 @@ export interface PartEntry {
   /** Name of the noun and of the configuration section: equal to the definition's. */
   readonly name: string;
   readonly summary: string;
+  /** Names of its commands, for the help. */
+  readonly verbs: readonly string[];
   load(): Promise<PartDefinition>;
 }
 

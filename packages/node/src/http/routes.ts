@@ -1,0 +1,116 @@
+import type { OutgoingHttpHeaders } from "node:http";
+import { setImmediate } from "node:timers/promises";
+import type { Log, Route, RouteRequest, StreamEvent, StreamRoute } from "@x0tta6bl4/core";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { nearest } from "../config/nearest.ts";
+import { nodeFail } from "../errors.ts";
+import { sendEvents } from "./events.ts";
+
+export interface RouteOptions {
+  /** Aborted when the agent stops. */
+  readonly stopping: AbortSignal;
+  readonly log: Log;
+  readonly keepAliveMs: number;
+  /** @throws X0_NODE_NOT_READY while the operation cannot be served. */
+  checkReady(): void;
+  onDropped(route: string, count: number): void;
+}
+
+/** Events that wait for one slow client: at about 1 kB each, what one browser tab may cost. */
+const streamCapacity = 1024;
+
+/** Puts a part's operation on the server: validates, hands over, answers. */
+export function addRoute(app: FastifyInstance, route: Route | StreamRoute, options: RouteOptions): void {
+  const config = { open: route.access === "open" };
+  if (route.kind === "stream") {
+    const handler = (request: FastifyRequest, reply: FastifyReply) => stream(route, request, reply, options);
+    app.route({ method: "GET", url: route.path, config, exposeHeadRoute: false, handler });
+  } else {
+    app.route({
+      method: route.method,
+      url: route.path,
+      config,
+      handler: async (request, reply) => {
+        options.checkReady();
+        const result = await route.handle(parse(route, request, reply, options));
+        return reply.type("application/json; charset=utf-8").send(JSON.stringify(result));
+      },
+    });
+  }
+}
+
+async function stream(
+  route: StreamRoute,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: RouteOptions,
+): Promise<void> {
+  options.checkReady();
+  const parsed = parse(route, request, reply, options);
+  const iterator = route.open(parsed)[Symbol.asyncIterator]();
+  const first = iterator.next();
+  // A filter that cannot be read fails at once: that is an answer of its own, before any header is sent.
+  await Promise.race([first, setImmediate()]);
+  reply.hijack();
+  reply.raw.writeHead(200, {
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
+    "content-type": "text/event-stream; charset=utf-8",
+    "x-accel-buffering": "no",
+  });
+  reply.raw.flushHeaders();
+  await sendEvents(reply.raw, resume(first, iterator), {
+    signal: parsed.signal,
+    keepAliveMs: options.keepAliveMs,
+    capacity: streamCapacity,
+    onDropped: (count) => options.onDropped(route.path, count),
+    onFailure: (error) => options.log.error("stream failed", { path: route.path, reason: String(error) }),
+  });
+}
+
+async function* resume(
+  first: Promise<IteratorResult<StreamEvent>>,
+  iterator: AsyncIterator<StreamEvent>,
+): AsyncGenerator<StreamEvent> {
+  try {
+    for (let result = await first; result.done !== true; result = await iterator.next()) yield result.value;
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+function parse(
+  route: Route | StreamRoute,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { stopping }: RouteOptions,
+): RouteRequest {
+  const query = check(route.query ?? z.object({}), request.query, "query parameter");
+  const body =
+    route.kind === "json" && route.body !== undefined ? check(route.body, request.body, "body") : undefined;
+  const gone = new AbortController();
+  const leave = (): void => gone.abort();
+  reply.raw.once("close", leave);
+  reply.raw.once("error", leave);
+  return { query, body, signal: AbortSignal.any([gone.signal, stopping]) };
+}
+
+/** Strict: a parameter that is silently ignored would give an answer to another question. */
+function check(schema: z.ZodType, input: unknown, what: string): unknown {
+  const strict = schema instanceof z.ZodObject ? schema.strict() : schema;
+  const result = strict.safeParse(input);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (issue?.code === "unrecognized_keys" && schema instanceof z.ZodObject) {
+    const [key = ""] = issue.keys;
+    const known = Object.keys(schema.shape);
+    const near = nearest(key, known);
+    throw nodeFail("X0_NODE_BAD_REQUEST", `unknown ${what} "${key}"`, {
+      hint: near === undefined ? `known are: ${known.join(", ") || "none"}` : `did you mean ${near}?`,
+    });
+  }
+  const place = issue?.path.join(".") ?? "";
+  throw nodeFail("X0_NODE_BAD_REQUEST", `${what} ${place}: ${issue?.message ?? "invalid"}`, {
+    hint: "GET /api/v1/openapi.json describes it",
+  });
+}
