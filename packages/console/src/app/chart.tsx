@@ -107,8 +107,8 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
         size: 44,
         gap: 4,
         grid: { stroke: () => css("--line"), width: 1 },
-        splits: (_, __, min, max) => [min, max / 2, max],
-        values: (_, splits) => splits.map(tick),
+        splits: (plot, _, min, max) => (plot.data[0].length === 0 ? [min, max] : [min, max / 2, max]),
+        values: (plot, splits) => (plot.data[0].length === 0 ? ["", ""] : splits.map(tick)),
       },
     ],
     series: [

@@ -62,7 +62,7 @@ export function FilterBar({ path, view, problems, onView }: Props) {
         <button type="button" disabled={!filtered} onClick={() => onView({ ...view, filter: {} })}>
           clear
         </button>
-        <Copy class="" text={command(view.filter, "--follow")} title={command(view.filter, "--follow")}>
+        <Copy class="x3" text={command(view.filter, "--follow")} title={command(view.filter, "--follow")}>
           copy command
         </Copy>
       </form>

@@ -16,8 +16,9 @@ export function Rail({ health, lostPackets, onHelp }: RailProps) {
       <div class="id">
         x0<span>tta6bl4</span>
       </div>
-      <a href={location.pathname} aria-current="page">
+      <a href={location.pathname} aria-current="page" title="Flows">
         <span>Flows</span>
+        <i aria-hidden="true">f</i>
       </a>
       <div class="end s">
         {health?.node.name}
@@ -41,7 +42,7 @@ const liveText: Readonly<Record<LiveState, readonly [label: string, title: strin
   held: ["live, held", "The table's order waits; figures go on"],
   paused: ["paused", "Nothing changes; Space goes on"],
   past: ["past", "The range ended: remove until to go live"],
-  broken: ["no node", "The node does not answer"],
+  broken: ["not live", "The node does not answer as asked"],
 };
 
 interface BarProps {

@@ -9,7 +9,7 @@ export function useKeys(keys: Keys): void {
   useEffect(() => {
     const pressed = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-      const target = event.target as HTMLElement;
+      const target = event.target instanceof Element ? event.target : document.body;
       if (target.closest("input, textarea, dialog") !== null) return;
       // A focused button keeps the keys that press it.
       if (target.closest("button, a") !== null && (event.key === "Enter" || event.key === " ")) return;

@@ -111,16 +111,18 @@ export function FlowsPage() {
               <Broken trouble={trouble} nowMs={Date.now()} onRetry={() => model.reconnect()} />
             )}
             {empty && trouble === undefined && <Empty model={model} view={view} onView={go} />}
-            <FlowTable
-              model={model}
-              sort={view.sort}
-              cursor={walk.cursor}
-              selected={view.sel}
-              momentMs={moment === null ? undefined : moment * 1000}
-              onSort={sortBy}
-              onSelect={walk.open}
-            />
-            {!empty && <p class="foot s">{foot(model)}</p>}
+            {(rows.size > 0 || (!model.listed && trouble === undefined)) && (
+              <FlowTable
+                model={model}
+                sort={view.sort}
+                cursor={walk.cursor}
+                selected={view.sel}
+                momentMs={moment === null ? undefined : moment * 1000}
+                onSort={sortBy}
+                onSelect={walk.open}
+              />
+            )}
+            {rows.size > 0 && <p class="foot s">{foot(model)}</p>}
           </div>
           {view.sel !== undefined && (
             <SidePanel
@@ -177,7 +179,6 @@ function rangeOf({ since = "", until = "" }: Filter): readonly [number, number] 
 
 function foot(model: FlowsModel): string {
   const shown = exact(model.rows.order.length);
-  if (!model.listed) return "Asking the node…";
   if (model.rows.forgotten > 0)
     return `${shown} flows kept in this page, the ${exact(model.rows.forgotten)} that ended first were let go.`;
   if (model.rows.size >= rowLimit)

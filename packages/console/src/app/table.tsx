@@ -195,9 +195,9 @@ function Line({ row, index, tabStop, selected, then, onSelect }: LineProps) {
       <td class="c-duration n x1 mid" title={`latest packet ${absolute(row.endMs)}`}>
         {duration(row.endMs - row.startMs)}
       </td>
-      <td class="c-interface x1 dim">
+      <td class="c-interface x1 dim" title={flow.place}>
         {flow.interface}
-        {flow.place === "forwarded" && " forwarded"}
+        {flow.place === "forwarded" && " fwd"}
       </td>
     </tr>
   );
