@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { build, isBuilt } from "./build.mjs";
-import { checkNode, install, isInstalled } from "./setup/install.mjs";
+import { checkNode, install, isInstalled, matchesLockfile, recover } from "./setup/install.mjs";
 import { lock } from "./setup/lock.mjs";
 import { becomeOwner } from "./setup/owner.mjs";
 import { main, step } from "./setup/step.mjs";
@@ -17,7 +17,8 @@ main(() => {
   becomeOwner(root);
   lock(root);
   if (!isInstalled(root)) {
-    step("install packages", () => install(root));
+    recover(root);
+    if (!matchesLockfile(root)) step("install packages", () => install(root));
     checkNode(root);
   }
   if (!isBuilt(root)) step("build", () => build(root));

@@ -34,10 +34,9 @@ export function isInstalled(root) {
   return existsSync(stampOf(root)) && readFileSync(stampOf(root), "utf8") === fingerprint(root);
 }
 
-/** Brings node_modules up to date; call with the lock held. @throws StepError; the old installation then still stands. */
+/** Replaces node_modules; call with the lock held. @throws StepError; what was installed before then still stands. */
 export function install(root) {
-  recover(root);
-  if (!matchesLockfile(root)) replace(root, stage(root));
+  replace(root, stage(root));
 }
 
 /** Sees that commands will run on Node 24 or newer, then stamps the installation as complete. @throws StepError, exit 2 */
@@ -49,7 +48,7 @@ export function checkNode(root) {
     if (result.status === 0 && Number.parseInt(result.stdout, 10) >= oldest) return stamp(root);
     // It comes first on npm's PATH: left there, the next `npm start` could not even say what is wrong.
     unlinkSync(bundled);
-    why = "the installed Node does not run here (is this musl, or another processor?)";
+    why = "the installed Node does not run here (musl, an old glibc, another processor?)";
   }
   if (Number.parseInt(process.versions.node, 10) >= oldest) return stamp(root);
   throw new StepError(`x0 needs Node ${oldest} or newer and found ${process.versions.node}: ${why}`, {
@@ -67,8 +66,8 @@ function fingerprint(root) {
   return createHash("sha256").update(lockfile).update(`${process.platform}-${process.arch}`).digest("hex");
 }
 
-/** An installation made by hand (`npm ci`) has npm's own record, which says what is there. */
-function matchesLockfile(root) {
+/** Whether npm's own record of what it installed, perhaps by hand (`npm ci`), is what the lockfile names. */
+export function matchesLockfile(root) {
   const record = join(root, "node_modules", ".package-lock.json");
   if (!existsSync(record)) return false;
   const wanted = packagesOf(join(root, "package-lock.json"));
@@ -80,11 +79,14 @@ function matchesLockfile(root) {
     Object.keys(present).every((path) => path in wanted) &&
     Object.entries(wanted).every(([path, entry]) =>
       path in present
-        ? JSON.stringify(present[path]) === JSON.stringify(entry)
+        ? identityOf(present[path]) === identityOf(entry)
         : entry.optional === true && path !== needed,
     )
   );
 }
+
+/** What decides about the files of a package and the commands linked to it. */
+const identityOf = ({ version, integrity, link, bin }) => JSON.stringify([version, integrity, link, bin]);
 
 const packagesOf = (lockfile) => JSON.parse(readFileSync(lockfile, "utf8")).packages ?? {};
 
@@ -165,7 +167,8 @@ function replace(root, staging) {
   remove(staging);
 }
 
-function recover(root) {
+/** Undoes a replacement that was killed half-way. */
+export function recover(root) {
   const previous = join(cacheOf(root), "previous");
   if (!existsSync(previous)) return;
   for (const place of placesOf(root)) {

@@ -95,7 +95,7 @@ export async function createCheckout(options: CheckoutOptions = {}): Promise<Che
               manifest: { bin: { node: "bin/node" }, ...platform },
               files: {
                 "bin/node":
-                  node === "runs" ? `#!/bin/sh\nexec '${tools.node}' "$@"\n` : "#!/nowhere/ld-linux\n",
+                  node === "runs" ? `#!/bin/sh\nexec '${tools.node}' "$@"\n` : "#!/bin/sh\nexit 1\n",
               },
             }),
       ...platform,
