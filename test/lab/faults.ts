@@ -5,7 +5,7 @@
 import type { LossContract, LossCounts, LossOptions } from "./children/loss.ts";
 import type { RelayContract, RelayOptions } from "./children/relay.ts";
 import type { Namespace } from "./namespace.ts";
-import { type Script, startScript } from "./process.ts";
+import { type Places, type Script, startScript } from "./process.ts";
 
 export interface RateOptions {
   readonly kind?: "tbf" | "htb";
@@ -92,12 +92,7 @@ export async function dropPackets(
   };
 }
 
-/** Relays TCP or UDP with a delay each way, from within a namespace that reaches both sides. */
-export async function delayRelay(
-  namespace: Namespace,
-  options: RelayOptions,
-): Promise<Script<RelayContract>> {
-  return startScript<RelayContract>(new URL("./children/relay.ts", import.meta.url), options, {
-    places: [namespace],
-  });
+/** Relays TCP or UDP with a delay each way, from a namespace that reaches both sides. */
+export async function delayRelay(places: Places, options: RelayOptions): Promise<Script<RelayContract>> {
+  return startScript<RelayContract>(new URL("./children/relay.ts", import.meta.url), options, { places });
 }

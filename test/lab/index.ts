@@ -11,7 +11,7 @@ export type { Loss, QueueCounters, RateLimit, RateOptions } from "./faults.ts";
 export { delayRelay, dropPackets, limitRate } from "./faults.ts";
 export type { Link, LinkCounters, Namespace } from "./namespace.ts";
 export { createNamespace } from "./namespace.ts";
-export type { CommandOptions, Output, Place, Running, Script, ScriptContract } from "./process.ts";
+export type { CommandOptions, Output, Place, Places, Running, Script, ScriptContract } from "./process.ts";
 export { isAlive, run, start, startScript } from "./process.ts";
 export type { KernelFeature, Skippable } from "./requirements.ts";
 export { missingKernel, requireKernel } from "./requirements.ts";
@@ -27,5 +27,5 @@ export {
   route,
   vlan,
 } from "./topology.ts";
-export type { Places, ShortLived, TcpOptions, TcpTraffic, UdpOptions, UdpTraffic } from "./traffic.ts";
+export type { ShortLived, TcpOptions, TcpTraffic, UdpOptions, UdpTraffic } from "./traffic.ts";
 export { ping, shortLivedConnection, tcpServer, tcpTraffic, udpTraffic } from "./traffic.ts";

@@ -21,6 +21,8 @@ export interface Link {
   readonly index: number;
   readonly mac: string;
   readonly mtu: number;
+  /** RFC 2863: `UP`, `DOWN`, `LOWERLAYERDOWN`, `UNKNOWN` (lo), … */
+  readonly operationalState: string;
   readonly received: LinkCounters;
   readonly sent: LinkCounters;
 }
@@ -138,6 +140,7 @@ interface IpLink {
   readonly ifindex: number;
   readonly address?: string;
   readonly mtu: number;
+  readonly operstate: string;
   readonly stats64: { readonly rx: LinkCounters; readonly tx: LinkCounters };
 }
 
@@ -153,6 +156,7 @@ function readLink(link: IpLink): Link {
     index: link.ifindex,
     mac: link.address ?? "",
     mtu: link.mtu,
+    operationalState: link.operstate,
     received: counters(link.stats64.rx),
     sent: counters(link.stats64.tx),
   };

@@ -23,14 +23,14 @@ test("start waits for what the process says, and fails when it ends without", as
   await expect(start(["echo", "other"], /port/)).rejects.toThrow(/ended without .*other/);
 });
 
-test("a script's failure reaches its caller", async () => {
-  const script = (name: string): URL => new URL(`./children/${name}.ts`, import.meta.url);
+test("a script's failure or early end reaches its caller", async () => {
+  const udp = new URL("./children/udp.ts", import.meta.url);
+  const options = { role: "receiver" as const, port: 0, echo: false, expected: 1 };
   // 192.0.2.0/24 is for documentation (RFC 5737): no host has such an address.
-  const options = { role: "receiver" as const, host: "192.0.2.1", port: 0, echo: false, expected: 1 };
-  await expect(startScript<UdpReceiverContract>(script("udp"), options)).rejects.toThrow(
+  await expect(startScript<UdpReceiverContract>(udp, { ...options, host: "192.0.2.1" })).rejects.toThrow(
     /udp\.ts.*EADDRNOTAVAIL/,
   );
-  await expect(startScript<UdpReceiverContract>(script("nothing"), options)).rejects.toThrow(
-    /ended early: exit 1/,
-  );
+  await using script = await startScript<UdpReceiverContract>(udp, { ...options, host: "127.0.0.1" });
+  process.kill(script.pid, "SIGTERM");
+  await expect(script.result).rejects.toThrow(/ended early: SIGTERM/);
 });

@@ -12,14 +12,16 @@ export interface Place {
   enter(command: readonly string[]): readonly string[];
 }
 
+/** Entered from the first to the last. */
+export type Places = Place | readonly Place[];
+
 export interface Output {
   readonly stdout: string;
   readonly stderr: string;
 }
 
 export interface CommandOptions {
-  /** Entered from the first to the last. */
-  readonly places?: readonly Place[];
+  readonly places?: Places;
   readonly input?: string;
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -215,7 +217,11 @@ export function isAlive(pid: number): boolean {
 }
 
 function launch(command: readonly string[], options: CommandOptions, how: SpawnOptions): ChildProcess {
-  const whole = (options.places ?? []).reduceRight((inner, place) => place.enter(inner), command);
+  const { places = [] } = options;
+  const whole = ("enter" in places ? [places] : places).reduceRight(
+    (inner, place) => place.enter(inner),
+    command,
+  );
   const [file = "", ...rest] = whole;
   return spawn(file, rest, { ...how, env: { ...process.env, ...options.environment } });
 }

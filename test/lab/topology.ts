@@ -78,6 +78,7 @@ link set ${name} addrgenmode none`,
     ends.push(end);
   }
   const own = await address(middle, name, subnet, 254);
+  await Promise.all(ends.map(running));
   await acquaint([...ends, own]);
   return { bridge: name, hosts: ends, ports, own };
 }
@@ -202,12 +203,15 @@ async function plug(
   first: Namespace,
   second: Namespace,
   [one, two]: readonly [string, string],
-  { mtu = 1500, offloads = true }: LinkOptions,
+  { mtu = 1500, offloads = true, subnet = 1 }: LinkOptions,
 ): Promise<void> {
   await Promise.all([quiet(first), quiet(second)]);
+  // Ends with equal indices, each in its namespace, do not look like a pair: the kernel then takes up to a second
+  // to call them running (net/core/link_watch.c, linkwatch_urgent_event).
+  const index = 100 + subnet;
   await first.exec(
     ["ip", "-batch", "-"],
-    `link add ${one} mtu ${mtu} type veth peer name ${two} mtu ${mtu} netns ${second.name}
+    `link add ${one} index ${index} mtu ${mtu} type veth peer name ${two} mtu ${mtu} netns ${second.name}
 link set ${one} addrgenmode none`,
   );
   await second.exec(["ip", "link", "set", two, "addrgenmode", "none"]);
@@ -227,6 +231,11 @@ address add ${ipv6}/64 dev ${name} nodad
 link set ${name} up`,
   );
   return { namespace, name, mac: (await namespace.link(name)).mac, ipv4, ipv6 };
+}
+
+/** Its carrier has become known to all: until then some programs (`os.networkInterfaces`) pass it over. */
+async function running({ namespace, name }: Interface): Promise<void> {
+  while ((await namespace.link(name)).operationalState !== "UP");
 }
 
 function neighbour(ip: string, mac: string, device: string): string {

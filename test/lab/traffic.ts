@@ -5,17 +5,12 @@
 import type { PingContract, PingOptions, PingReport } from "./children/ping.ts";
 import type { TcpClientContract, TcpReport, TcpServerContract } from "./children/tcp.ts";
 import type { UdpReceiverContract, UdpReport, UdpSenderContract } from "./children/udp.ts";
-import { type Place, run, type Script, startScript } from "./process.ts";
-
-/** Where an end runs: its namespace, and a cgroup if it matters. */
-export type Places = readonly Place[] | Place;
+import { type Places, run, type Script, startScript } from "./process.ts";
 
 const child = (name: string): URL => new URL(`./children/${name}.ts`, import.meta.url);
-const within = (places: Places): { places: readonly Place[] } => ({
-  places: "enter" in places ? [places] : places,
-});
 
 export interface TcpOptions {
+  /** Its namespace, and a cgroup if it matters; as for the server. */
   readonly client: Places;
   readonly server: Places;
   /** The server's address. */
@@ -53,7 +48,7 @@ export async function tcpTraffic(options: TcpOptions): Promise<TcpTraffic> {
   await using client = await startScript<TcpClientContract>(
     child("tcp"),
     { role: "client", host: options.host, port, close, ...shape },
-    within(options.client),
+    { places: options.client },
   );
   const [ofClient, ofServer] = await Promise.all([client.result, server.result]);
   return { port, client: ofClient, server: ofServer };
@@ -64,7 +59,7 @@ export function tcpServer(
   places: Places,
   argument: Omit<TcpServerContract["argument"], "role">,
 ): Promise<Script<TcpServerContract>> {
-  return startScript<TcpServerContract>(child("tcp"), { role: "server", ...argument }, within(places));
+  return startScript<TcpServerContract>(child("tcp"), { role: "server", ...argument }, { places });
 }
 
 export interface UdpOptions {
@@ -82,7 +77,10 @@ export interface UdpOptions {
   readonly echo?: boolean;
   /** The address of the sending interface, for multicast. */
   readonly from?: string;
-  /** Whether datagrams may be lost: then nobody waits for them. Default false. */
+  /**
+   * Whether datagrams may be lost, also where a receive buffer overflows: then nobody waits for them.
+   * Default false.
+   */
   readonly lossy?: boolean;
 }
 
@@ -97,36 +95,27 @@ export async function udpTraffic(options: UdpOptions): Promise<UdpTraffic> {
   const { host, count, sizeBytes, echo = false, lossy = false, from } = options;
   await using open = new AsyncDisposableStack();
   const receivers: Script<UdpReceiverContract>[] = [];
+  const seen = options.receivers.map(() => 0);
+  let acknowledge = (): void => {};
   let port = options.port ?? 0;
-  for (const places of options.receivers) {
+  for (const [index, places] of options.receivers.entries()) {
     const expected = lossy ? Number.POSITIVE_INFINITY : count;
     const argument = { role: "receiver" as const, host, port, echo, expected };
-    const receiver = open.use(await startScript<UdpReceiverContract>(child("udp"), argument, within(places)));
+    const receiver = open.use(await startScript<UdpReceiverContract>(child("udp"), argument, { places }));
     port = receiver.ready.port;
-    receivers.push(receiver);
-  }
-  const sender = open.use(
-    await startScript<UdpSenderContract>(
-      child("udp"),
-      {
-        role: "sender",
-        host,
-        port,
-        count,
-        sizeBytes,
-        echo,
-        from,
-        acknowledged: !lossy && receivers.length > 0,
-      },
-      within(options.sender),
-    ),
-  );
-  const seen = receivers.map(() => 0);
-  for (const [index, receiver] of receivers.entries())
     receiver.on((received) => {
       seen[index] = received;
-      sender.order(Math.min(...seen));
+      acknowledge();
     });
+    receivers.push(receiver);
+  }
+  const acknowledged = !lossy && receivers.length > 0;
+  const argument = { role: "sender" as const, host, port, count, sizeBytes, echo, from, acknowledged };
+  const sender = open.use(
+    await startScript<UdpSenderContract>(child("udp"), argument, { places: options.sender }),
+  );
+  acknowledge = () => sender.order(Math.min(...seen));
+  acknowledge();
   const sent = await sender.result;
   const reports = await Promise.all(receivers.map((each) => (lossy ? each.finish() : each.result)));
   return { port, sender: sent, receivers: reports };
@@ -134,7 +123,7 @@ export async function udpTraffic(options: UdpOptions): Promise<UdpTraffic> {
 
 /** Sends ICMP or ICMPv6 echo requests one after the other, each awaiting its reply. Needs root. */
 export async function ping(places: Places, options: PingOptions): Promise<PingReport> {
-  await using script = await startScript<PingContract>(child("ping"), options, within(places));
+  await using script = await startScript<PingContract>(child("ping"), options, { places });
   return await script.result;
 }
 
@@ -149,7 +138,7 @@ export async function shortLivedConnection(places: Places, host: string, port: n
   // Bash connects by itself; it then waits for a reply, 20 ms at most.
   const script = `read -r comm </proc/$$/comm; echo "$$ $comm"; readlink /proc/$$/exe
 exec 3<>/dev/tcp/${host}/${port}; printf x >&3; read -r -t 0.02 -u 3 || true`;
-  const { stdout } = await run(["bash", "-ec", script], within(places));
+  const { stdout } = await run(["bash", "-ec", script], { places });
   const [, pid, comm = "", executable = ""] = /^(\d+) (.*)\n(.*)\n$/.exec(stdout) ?? [];
   return { pid: Number(pid), comm, executable };
 }

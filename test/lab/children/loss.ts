@@ -78,14 +78,14 @@ function createCounters(libc: Libc): number {
   return fd;
 }
 
-/** Opcodes: Documentation/bpf/standardization/instruction-set.rst. */
+/** Two ways out, each with its counter. Opcodes: Documentation/bpf/standardization/instruction-set.rst. */
 function lossProgram(map: number, probability: number, verdict: number): Uint8Array {
   const bpf_get_prandom_u32 = 7;
-  // The comparison is unsigned and of 32 bits, so 1 itself is a jump to the next instruction.
+  // Unsigned and of 32 bits. No u32 exceeds the greatest, but the verifier wants each instruction reachable.
   const keep =
     probability >= 1
-      ? instruction(0x05, 0, 0, 0, 0)
-      : instruction(0x36, 0, 0, 6, Math.min(Math.round(probability * 2 ** 32), 2 ** 32 - 1));
+      ? instruction(0x26, 0, 0, 6, -1) // if w0 > 0xffffffff goto +6
+      : instruction(0x36, 0, 0, 6, Math.round(probability * 2 ** 32)); // if w0 >= threshold goto +6
   const count = (offset: number): Uint8Array[] => [
     instruction(0x18, 1, 2, 0, map), // r1 = &counters[offset], BPF_PSEUDO_MAP_VALUE
     instruction(0, 0, 0, 0, offset),
@@ -98,7 +98,7 @@ function lossProgram(map: number, probability: number, verdict: number): Uint8Ar
   ];
   return Buffer.concat([
     instruction(0x85, 0, 0, 0, bpf_get_prandom_u32),
-    keep, // if w0 >= threshold goto +6
+    keep,
     ...count(counterOffset.dropped),
     ...answer(verdicts.drop),
     ...count(counterOffset.passed),
