@@ -4,9 +4,9 @@ import type { FlowChange, Totals } from "./shapes.ts";
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
-  readonly hint: string | undefined;
+  readonly hint: string | null;
 
-  constructor(status: number, code: string, message: string, hint?: string) {
+  constructor(status: number, code: string, message: string, hint: string | null = null) {
     super(message);
     this.status = status;
     this.code = code;
@@ -25,7 +25,7 @@ export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T>
   }
   const body = await response.json().catch(() => undefined);
   if (response.ok && body !== undefined) return body as T;
-  const { code = "", message, hint } = body?.error ?? {};
+  const { code = "", message, hint = null } = body?.error ?? {};
   throw new ApiError(response.status, code, message ?? `${response.status} ${response.statusText}`, hint);
 }
 
@@ -33,6 +33,8 @@ export interface Listener {
   open(): void;
   flow(change: FlowChange): void;
   totals(totals: Totals): void;
+  /** This browser read too slowly: changes are missing. */
+  dropped(): void;
   /** The stream broke or never opened; it will not come back by itself. */
   down(): void;
 }
@@ -43,6 +45,7 @@ export function listen(path: string, listener: Listener): () => void {
   source.addEventListener("open", () => listener.open());
   source.addEventListener("flow", (event) => listener.flow(JSON.parse(event.data)));
   source.addEventListener("totals", (event) => listener.totals(JSON.parse(event.data)));
+  source.addEventListener("dropped", () => listener.dropped());
   source.addEventListener("error", () => {
     // Reconnecting is ours: what changed meanwhile must be listed anew, and the reason be asked for.
     source.close();

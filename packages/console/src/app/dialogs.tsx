@@ -65,7 +65,7 @@ function Dialog({ title, children, onClose }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => element.current?.showModal(), []);
   return (
-    <dialog ref={element} aria-label={title} onClose={onClose}>
+    <dialog class="dialog" ref={element} aria-label={title} onClose={onClose}>
       <header>
         <h2>{title}</h2>
         <button type="button" class="q" aria-label="Close" onClick={() => element.current?.close()}>

@@ -1,5 +1,6 @@
 /** What stands around every page: the rail, and the bar with node, search, live and theme. */
 import { useRef, useState } from "preact/hooks";
+import { absolute } from "./format.ts";
 import type { Filter } from "./query.ts";
 import { interpret } from "./search.ts";
 import type { Health } from "./shapes.ts";
@@ -18,12 +19,14 @@ export function Rail({ health, lostPackets, onHelp }: RailProps) {
       </div>
       <a href={location.pathname} aria-current="page" title="Flows">
         <span>Flows</span>
-        <i aria-hidden="true">f</i>
+        <i class="letter" aria-hidden="true">
+          f
+        </i>
       </a>
       <div class="end s">
-        {health?.node.name}
+        {health?.host}
         <br />
-        {health !== undefined && `v${health.node.version}`}
+        {health !== undefined && `v${health.version}`}
         <br />
         <span title="packets that the kernel counted and no flow holds">lost {lostPackets ?? "–"}</span>
         <br />
@@ -56,11 +59,13 @@ interface BarProps {
 
 export function Bar({ health, live, theme, onLive, onTheme, onFilter }: BarProps) {
   const [label, title] = liveText[live];
-  const node = health?.node;
   return (
     <header class="bar">
-      <span class="node x3" title={node && `version ${node.version}, started ${node.startedAt}`}>
-        node <b>{node?.name ?? "…"}</b> <span class="dim x2">{node && `v${node.version}`}</span>
+      <span
+        class="node x3"
+        title={health && `version ${health.version}, started ${absolute(Date.parse(health.start))}`}
+      >
+        node <b>{health?.host ?? "…"}</b> <span class="dim x2">{health && `v${health.version}`}</span>
       </span>
       <Search onFilter={onFilter} />
       <span class="sp" />

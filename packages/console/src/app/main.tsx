@@ -1,7 +1,9 @@
+import "uplot/dist/uPlot.min.css";
 import "./tokens.css";
+import "./base.css";
+import "./parts.css";
 import "./frame.css";
 import "./flows.css";
-import "uplot/dist/uPlot.min.css";
 import { render } from "preact";
 import { FlowsPage } from "./page.tsx";
 import { applyTheme } from "./theme.ts";

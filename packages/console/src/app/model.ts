@@ -128,6 +128,7 @@ export class FlowsModel {
         this.#aheadMs = Date.parse(totals.time) - Date.now();
         this.#changed();
       },
+      dropped: () => void this.#guarded(() => this.#load(pageSize, true)),
       down: () => void this.#broken(),
     });
   }

@@ -72,7 +72,9 @@ export interface Feature {
 }
 
 export interface Health {
-  readonly node: { readonly name: string; readonly version: string; readonly startedAt: string };
+  readonly version: string;
+  readonly host: string;
+  readonly start: string;
   readonly parts: readonly {
     readonly name: string;
     readonly state: Feature["state"];

@@ -21,7 +21,7 @@ export function Broken({ trouble, nowMs, onRetry }: { trouble: Trouble; nowMs: n
       <p class="note">
         {error.code !== "" && `${error.code}: `}
         {error.message}
-        {error.hint !== undefined && ` ${error.hint}`}
+        {error.hint !== null && ` ${error.hint}`}
       </p>
       <button type="button" onClick={onRetry}>
         try now

@@ -10,6 +10,7 @@ import type { FlowsModel } from "./model.ts";
 import type { Sort, SortKey } from "./query.ts";
 import type { Row } from "./rows.ts";
 import type { Counters, Endpoint } from "./shapes.ts";
+import { type Viewport, viewportOf } from "./viewport.ts";
 import { windowOf } from "./virtual.ts";
 
 interface Column {
@@ -58,12 +59,12 @@ interface Props {
 export function FlowTable({ model, sort, cursor, selected, momentMs, onSort, onSelect }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLTableSectionElement>(null);
-  const [view, setView] = useState({ offset: 0, height: 1000, rowHeight: 24 });
+  const [view, setView] = useState<Viewport>({ offset: 0, height: 1000, rowHeight: 24 });
   const order = model.rows.order;
 
   useLayoutEffect(() => {
     const measure = (): void => {
-      const next = viewport(scroller.current as HTMLElement, body.current as HTMLElement);
+      const next = viewportOf(body.current as HTMLElement);
       setView((old) => (same(old, next) ? old : next));
     };
     measure();
@@ -222,24 +223,6 @@ function Size({ class: name, counters, side }: { class: string; counters: Counte
       {bytes(value)}
     </td>
   );
-}
-
-interface Viewport {
-  readonly offset: number;
-  readonly height: number;
-  readonly rowHeight: number;
-}
-
-/** Where the screen cuts the table's body, whichever of its ancestors scrolls. */
-function viewport(scroller: HTMLElement, body: HTMLElement): Viewport {
-  const frame = scroller.getBoundingClientRect();
-  const top = Math.max(0, frame.top);
-  const head = body.previousElementSibling?.getBoundingClientRect().height ?? 0;
-  return {
-    offset: Math.round(top + (frame.top >= 0 ? head : 0) - body.getBoundingClientRect().top),
-    height: Math.max(0, Math.min(innerHeight, frame.bottom) - top),
-    rowHeight: Number.parseInt(getComputedStyle(body).getPropertyValue("--row"), 10),
-  };
 }
 
 function same(a: Viewport, b: Viewport): boolean {

@@ -4,6 +4,7 @@ import type { Keys } from "./keys.ts";
 import type { FlowsModel } from "./model.ts";
 import type { View } from "./query.ts";
 import type { Row } from "./rows.ts";
+import { scrollerOf, viewportOf } from "./viewport.ts";
 import { scrollInto } from "./virtual.ts";
 
 export interface Walk {
@@ -63,7 +64,8 @@ export function useWalk(
     close,
     release: () => {
       leave();
-      scroller()?.scrollTo({ top: 0 });
+      const found = body();
+      if (found !== null) scrollerOf(found).scrollTo({ top: 0 });
       model.hold("scrolled", false);
       model.hold("pointer", false);
     },
@@ -87,31 +89,20 @@ function element(id: string): HTMLElement | null {
   return document.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
 }
 
-/** The ancestor of the table that scrolls: the table's own frame, on small screens the whole page. */
-function scroller(): Element | null {
-  const own = document.querySelector(".scroller");
-  if (own === null) return null;
-  return getComputedStyle(own).overflowY === "auto" ? own : document.querySelector("main");
-}
-
-function geometry(): { offset: number; height: number; rowHeight: number } {
-  const body = document.querySelector(".fl tbody") as HTMLElement;
-  const head = document.querySelector(".fl thead") as HTMLElement;
-  const frame = (scroller() as Element).getBoundingClientRect();
-  const top = frame.top + head.getBoundingClientRect().height;
-  return {
-    offset: top - body.getBoundingClientRect().top,
-    height: frame.bottom - top,
-    rowHeight: Number.parseInt(getComputedStyle(body).getPropertyValue("--row"), 10),
-  };
+function body(): Element | null {
+  return document.querySelector(".fl tbody");
 }
 
 function linesOnScreen(): number {
-  const { height, rowHeight } = geometry();
+  const found = body();
+  if (found === null) return 1;
+  const { height, rowHeight } = viewportOf(found);
   return Math.max(1, Math.floor(height / rowHeight) - 1);
 }
 
 function reveal(line: number): void {
-  const { offset, height, rowHeight } = geometry();
-  scroller()?.scrollBy({ top: scrollInto(line, offset, height, rowHeight) });
+  const found = body();
+  if (found === null) return;
+  const { offset, height, rowHeight } = viewportOf(found);
+  scrollerOf(found).scrollBy({ top: scrollInto(line, offset, height, rowHeight) });
 }

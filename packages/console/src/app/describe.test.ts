@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { processes, sentence, title } from "./describe.ts";
+import type { Flow } from "./shapes.ts";
+
+const curl = { pid: 7, comm: "curl", executable: "/usr/bin/curl", cgroup: null };
+const nginx = { pid: 8, comm: "nginx", executable: null, cgroup: null };
+const start = Date.UTC(2026, 0, 31, 8);
+const base: Flow = {
+  id: "1",
+  state: "active",
+  start: new Date(start).toISOString(),
+  end: new Date(start + 1500).toISOString(),
+  source: { ip: "10.0.0.2", port: 50000 },
+  destination: { ip: "2001:db8::1", port: 443 },
+  protocol: "tcp",
+  icmp: null,
+  direction: "egress",
+  place: "local",
+  netns: 1,
+  interface: "eth0",
+  verdict: "forwarded",
+  bytes: { sent: 1000, received: 250 },
+  packets: { sent: 2, received: 1 },
+  tcpFlags: [],
+  cookie: null,
+  process: curl,
+  peerProcess: null,
+};
+
+test.each([
+  ["an active one", {}, "curl opened it 1 min ago; it is active and has moved 1.25 kB."],
+  ["an ended one", { state: "ended" }, "curl opened it; it ended after 1.5 s and 1.25 kB."],
+  [
+    "an unanswered one",
+    { bytes: { sent: 60, received: 0 }, packets: { sent: 1, received: 0 } },
+    "curl opened it 1 min ago; it is active and has moved 60 B. No packet came back.",
+  ],
+  [
+    "one from outside",
+    { direction: "ingress", process: nginx },
+    "10.0.0.2:50000 opened it to nginx 1 min ago; it is active and has moved 1.25 kB.",
+  ],
+  [
+    "a forwarded one",
+    { place: "forwarded", process: null },
+    "10.0.0.2 opened it through this host 1 min ago; it is active and has moved 1.25 kB.",
+  ],
+  [
+    "one without process",
+    { process: null },
+    "10.0.0.2 opened it 1 min ago; it is active and has moved 1.25 kB.",
+  ],
+] satisfies [string, Partial<Flow>, string][])("%s", (_, change, text) => {
+  expect(sentence({ ...base, ...change }, start + 60_000)).toBe(text);
+});
+
+test("the title names where it goes", () => {
+  expect(title(base)).toBe("tcp to [2001:db8::1]:443");
+});
+
+test("both processes are named where both ends are here", () => {
+  expect(processes(base)).toBe("curl");
+  expect(processes({ ...base, peerProcess: nginx })).toBe("curl → nginx");
+  expect(processes({ ...base, process: null, peerProcess: nginx })).toBe("? → nginx");
+  expect(processes({ ...base, process: null })).toBe("");
+});
