@@ -10,6 +10,8 @@ export const flowsErrors = {
   },
   X0_FLOWS_INVALID_FILTER: { when: "A filter of flows has a value that it cannot have.", exit: 2 },
   X0_FLOWS_KERNEL_CALL: { when: "The kernel refused a call that flow observation needs.", exit: 3 },
+  X0_FLOWS_KERNEL_TOO_OLD: { when: "The kernel lacks what a setting demands.", exit: 3 },
+  X0_FLOWS_NAMESPACE: { when: "A configured network namespace cannot be opened.", exit: 1 },
   X0_FLOWS_NO_LIBC: { when: "The C library cannot be reached.", exit: 3 },
   X0_FLOWS_NOT_LINUX: { when: "Flows are to be observed on a system that is not Linux.", exit: 3 },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },

@@ -1,2 +1,12 @@
+export { flowsErrors } from "./errors.ts";
 export type { Flow, FlowChange, FlowList, FlowProcess, FlowQuery } from "./flow.ts";
 export { flowChangeSchema, flowListSchema, flowQuerySchema, flowSchema } from "./flow.ts";
+export { attachType, createLink, loadProgram, programType } from "./kernel/bpf.ts";
+export type { Libc, Memory } from "./kernel/libc.ts";
+export { openLibc } from "./kernel/libc.ts";
+export { flowsCommands } from "./observe/command.ts";
+export type { CaptureOptions } from "./replay/capture.ts";
+export { readCapture } from "./replay/capture.ts";
+export type { CapturedPacket } from "./replay/pcap.ts";
+export type { ReplayOptions, ReplayTotals } from "./replay/replay.ts";
+export { replayFlows, replayTotals } from "./replay/replay.ts";
