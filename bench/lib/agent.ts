@@ -1,0 +1,100 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+/** The command as users run it: compiled, in a process of its own. */
+export const x0 = fileURLToPath(new URL("../../packages/node/bin/x0.mjs", import.meta.url));
+
+export interface Agent extends AsyncDisposable {
+  /** From the start of the process to the first 200 of `/readyz`. */
+  readonly readyMs: number;
+  /** Resident set size now, workers included. 1 MB = 10⁶ bytes. */
+  residentMb(): number;
+  openFiles(): number;
+  /** A JSON answer over the agent's socket. */
+  get<T>(path: string): Promise<T>;
+  /** Ends it with SIGTERM. @returns its exit code */
+  stop(): Promise<number | null>;
+}
+
+/** A user's environment: no settings of ours, nothing of the runner's. */
+export function userEnvironment(settings: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(X0_|NODE_OPTIONS$|npm_)/.test(name));
+  return { ...Object.fromEntries(inherited), ...settings };
+}
+
+/**
+ * `x0 up` in the default configuration but for its data folder (its own) and its port (a free one); resolves when it
+ * is ready, which is asked every 2 ms.
+ *
+ * @throws Error with what the agent said if it ends or is not ready within 30 s
+ */
+export async function startAgent(settings: Readonly<Record<string, string>> = {}): Promise<Agent> {
+  const data = mkdtempSync(join(tmpdir(), "x0-agent-"));
+  const socketPath = join(data, "x0.sock");
+  const started = performance.now();
+  const child = spawn(process.execPath, [x0, "up"], {
+    env: userEnvironment({ X0_DATA_DIR: data, X0_NODE_LISTEN: "127.0.0.1:0", ...settings }),
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said = (said + text).slice(-4000);
+  });
+  const running = (): boolean => child.exitCode === null && child.signalCode === null;
+  const stop = async (): Promise<number | null> => {
+    if (running()) {
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+    }
+    rmSync(data, { recursive: true, force: true });
+    return child.exitCode;
+  };
+  while ((await answer(socketPath, "/readyz")).status !== 200) {
+    if (!running() || performance.now() - started > 30_000) {
+      await stop();
+      throw new Error(`x0 up did not become ready: ${said}`);
+    }
+    await sleep(2);
+  }
+  const readyMs = performance.now() - started;
+  return {
+    readyMs,
+    residentMb() {
+      const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+      return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
+    },
+    openFiles: () => readdirSync(`/proc/${child.pid}/fd`).length,
+    async get<T>(path: string) {
+      const { status, body } = await answer(socketPath, path);
+      if (status !== 200) throw new Error(`${path} answered ${status}: ${body}`);
+      return JSON.parse(body) as T;
+    },
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+    },
+  };
+}
+
+function answer(
+  socketPath: string,
+  path: string,
+): Promise<{ readonly status: number; readonly body: string }> {
+  return new Promise((resolve) => {
+    const request = get({ socketPath, path, agent: false }, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => {
+        body += text;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+    request.on("error", (error) => resolve({ status: 0, body: error.message }));
+  });
+}
