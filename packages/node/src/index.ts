@@ -1,4 +1,5 @@
 export { type Agent, type AgentOptions, startAgent } from "./agent.ts";
+export { configMarkdown } from "./config/documents.ts";
 export { type Config, type ConfigSources, loadConfig, type Setting } from "./config/load.ts";
 export { findPlaces, type GlobalFlags, type Places } from "./config/places.ts";
 export { type Section, sectionsOf } from "./config/sections.ts";
