@@ -99,7 +99,7 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
         size: 18,
         gap: 3,
         grid: { show: false },
-        splits: (_, __, min, max) => minutes(min, max),
+        splits: (plot, _, min, max) => minutes(min, max, plot.width),
         values: (_, splits) => splits.map((second) => new Date(second * 1000).toTimeString().slice(0, 5)),
       },
       {
@@ -141,9 +141,11 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
 }
 
 /** Every second minute, on the minute, where its label has room. */
-function minutes(from: number, to: number): number[] {
+function minutes(from: number, to: number, width: number): number[] {
+  const half = ((to - from) / width) * 18;
   const found: number[] = [];
-  for (let second = Math.ceil((from + 20) / 120) * 120; second <= to - 15; second += 120) found.push(second);
+  for (let second = Math.ceil((from + half) / 120) * 120; second <= to - half; second += 120)
+    found.push(second);
   return found;
 }
 

@@ -61,7 +61,7 @@ function Held({ model, onRelease }: { model: FlowsModel; onRelease(): void }) {
   const [reason] = model.held;
   if (reason === undefined || !model.live || model.trouble !== undefined) return null;
   return (
-    <button type="button" class="plain held" title="Show them: go to the first line" onClick={onRelease}>
+    <button type="button" class="plain held x3" title="Show them: go to the first line" onClick={onRelease}>
       <Badge mark="warning">paused: {reasons[reason]}</Badge> <b>{count(model.rows.pending)}</b> new
     </button>
   );

@@ -31,7 +31,7 @@ const columns: readonly Column[] = [
     class: "c-process",
     hint: "at this host's end; → where both ends are here",
   },
-  { key: "state", title: "state", class: "c-state x3" },
+  { key: "state", title: "state", class: "c-state x2" },
   { key: "sent", title: "sent", class: "c-sent n", hint: "source to destination, layer 3" },
   { key: "received", title: "received", class: "c-received n", hint: "destination to source, layer 3" },
   { key: "packets", title: "packets", class: "c-packets n x2" },
@@ -182,7 +182,7 @@ function Line({ row, index, tabStop, selected, then, onSelect }: LineProps) {
         {names === "" ? <span class="dim">–</span> : names}
         {flow.process !== null && flow.peerProcess === null && <span class="h"> {flow.process.pid}</span>}
       </td>
-      <td class="c-state x3">
+      <td class="c-state x2">
         {flow.state === "active" ? <Badge mark="ok">active</Badge> : <span class="dim">ended</span>}
       </td>
       <Size class="c-sent" counters={flow.bytes} side="sent" />
