@@ -11,6 +11,8 @@ import { workspacesOf } from "./setup/install.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const env = { ...process.env, PATH: [join(root, "node_modules", ".bin"), process.env.PATH].join(delimiter) };
 
+const colors = process.stdout.isTTY ? [] : ["--colors=off"];
+
 /** @returns whether it exited 0 */
 function check(name, command, ...args) {
   const started = performance.now();
@@ -29,8 +31,8 @@ function check(name, command, ...args) {
 }
 
 const sources = [
-  check("format and lint", "biome", "ci", "--error-on-warnings"),
-  check("unused and undeclared", "knip", "--treat-config-hints-as-errors"),
+  check("format and lint", "biome", "ci", "--error-on-warnings", ...colors),
+  check("unused and undeclared", "knip", "--no-config-hints"),
   check("types of the tests", "tsc", "-p", "tsconfig.tests.json"),
 ];
 const compiled = await check("types of the packages", "tsc", "-b");
