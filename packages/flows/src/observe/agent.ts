@@ -1,0 +1,112 @@
+import type { CliContext, StreamEvent } from "@x0tta6bl4/core";
+import { z } from "zod";
+import { flowsFail } from "../errors.ts";
+import { type Flow, type FlowList, flowChangeSchema, flowListSchema } from "../flow.ts";
+import { mostFlows, type ObserveFlags } from "./command.ts";
+import type { Print } from "./output.ts";
+
+const defaultLast = 20;
+const mostPerPage = 10_000;
+
+/** Shows what the running agent has seen, and with `--follow` goes on until the context's signal. */
+export async function observeAgent(context: CliContext, flags: ObserveFlags, print: Print): Promise<void> {
+  if (!flags.follow) {
+    const flows = await history(context, flags);
+    if (flows.length === 0) context.stderr.write("no flow matches\n");
+    else await print(flows.map((flow) => ({ change: "update", flow })));
+    return;
+  }
+  const { last, since, until } = flags;
+  const stream = context.agent.stream("/api/v1/flows/follow", filterOf(flags), context.signal);
+  const live = stream[Symbol.asyncIterator]();
+  try {
+    // Asked for before the history is read, so that nothing falls between both.
+    let next = ahead(live);
+    const wantsHistory = last !== undefined || since !== undefined || until !== undefined;
+    const flows = wantsHistory ? await history(context, flags) : [];
+    const shown = new Map(flows.map(({ id, state }) => [id, state]));
+    await print(flows.map((flow) => ({ change: flow.state === "ended" ? "end" : "update", flow })));
+    for (let event = await next; event.done !== true; event = await next) {
+      next = ahead(live);
+      await show(context, event.value, flags, shown, print);
+    }
+  } finally {
+    await live.return?.();
+  }
+}
+
+/** A request whose failure is met where it is awaited, which may be later than it fails. */
+function ahead(live: AsyncIterator<StreamEvent>): Promise<IteratorResult<StreamEvent>> {
+  const next = live.next();
+  next.catch(() => {});
+  return next;
+}
+
+async function show(
+  context: CliContext,
+  { event, data }: StreamEvent,
+  { output }: ObserveFlags,
+  shown: Map<string, Flow["state"]>,
+  print: Print,
+): Promise<void> {
+  if (event === "lost") {
+    context.stderr.write(`some flows are missing here: ${JSON.stringify(data)}\n`);
+    return;
+  }
+  if (event !== "flow") return;
+  const change = parsed(flowChangeSchema, data);
+  const before = shown.get(change.flow.id);
+  if (before === "ended" || (before === "active" && change.change === "start")) return;
+  // A table with a line for each update would bury the starts and ends; programs may want them.
+  if (change.change !== "update" || output === "json") await print([change]);
+}
+
+/** @returns oldest first. */
+async function history(context: CliContext, flags: ObserveFlags): Promise<Flow[]> {
+  const limited = flags.since !== undefined || flags.until !== undefined;
+  const most = flags.last ?? (limited ? mostFlows : defaultLast);
+  const query: Record<string, string> = { ...filterOf(flags), last: String(most) };
+  if (flags.since !== undefined) query["since"] = flags.since;
+  if (flags.until !== undefined) query["until"] = flags.until;
+  const flows: Flow[] = [];
+  let lostPackets = 0;
+  let after: string | null = null;
+  do {
+    const limit = String(Math.min(most - flows.length, mostPerPage));
+    const answer: unknown = await context.agent.get("/api/v1/flows", {
+      ...query,
+      limit,
+      ...(after === null ? {} : { after }),
+    });
+    const page: FlowList = parsed(flowListSchema, answer);
+    for (const flow of page.flows) flows.push(flow);
+    lostPackets = page.covers.lostPackets;
+    after = page.next;
+  } while (after !== null && flows.length < most && !context.signal.aborted);
+  if (after !== null && flags.last === undefined && limited)
+    context.stderr.write(`these are the newest ${most} flows; narrow them with --since and --until\n`);
+  if (lostPackets > 0)
+    context.stderr.write(`${lostPackets} packets were counted but are in no flow any more\n`);
+  return flows.slice(0, most).reverse();
+}
+
+function filterOf({ ip, port, protocol, process }: ObserveFlags): Record<string, string> {
+  const query: Record<string, string> = {};
+  if (ip !== undefined) query["ip"] = ip;
+  if (port !== undefined) query["port"] = String(port);
+  if (protocol !== undefined) query["protocol"] = protocol;
+  if (process !== undefined) query["process"] = process;
+  return query;
+}
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw flowsFail(
+    "X0_FLOWS_UNEXPECTED_ANSWER",
+    `the agent's answer is not understood: ${z.prettifyError(result.error)}`,
+    {
+      hint: "is the agent of another version? restart it: x0 up",
+    },
+  );
+}

@@ -1,0 +1,81 @@
+import { buildCommand } from "@stricli/core";
+import type { CliContext } from "@x0tta6bl4/core";
+import { flowsFail } from "../errors.ts";
+
+export interface ObserveFlags {
+  readonly follow: boolean;
+  readonly protocol?: string;
+  readonly ip?: string;
+  readonly port?: number;
+  readonly process?: string;
+  readonly last?: number;
+  readonly since?: string;
+  readonly until?: string;
+  readonly replay?: string;
+  readonly output: "table" | "json";
+}
+
+/** The most flows that `--last` gives, as in `GET /api/v1/flows`. */
+export const mostFlows = 100_000;
+
+const text = (brief: string, placeholder: string) =>
+  ({ kind: "parsed", parse: String, optional: true, brief, placeholder }) as const;
+
+const observe = buildCommand<ObserveFlags, [], CliContext>({
+  docs: {
+    brief: "Show the flows of this host, or of a capture file",
+    fullDescription: `Shows connections, oldest first: who opened them to whom, with the processes, bytes and packets both ways.
+Without --last, --since, --until or --follow it shows the last 20 that match. With --replay it shows the flows of a
+capture, all of them unless limited, without an agent and without privilege. Durations count back from now.
+TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
+  },
+  parameters: {
+    flags: {
+      follow: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Show flows as they start and end",
+      },
+      protocol: text("Only this protocol: tcp, udp, icmp, icmpv6, … or a number", "name"),
+      ip: text("Only with this address or prefix on either side", "address"),
+      port: {
+        kind: "parsed",
+        parse: (input: string) => integer("port", input, 0, 65_535),
+        optional: true,
+        brief: "Only with this port on either side",
+        placeholder: "number",
+      },
+      process: text("Only of this process: its name, executable or pid", "name"),
+      last: {
+        kind: "parsed",
+        parse: (input: string) => integer("last", input, 1, mostFlows),
+        optional: true,
+        brief: "Only the newest so many",
+        placeholder: "count",
+      },
+      since: text("Only with a packet since then: 15m, 2h, or an ISO 8601 time", "time"),
+      until: text("Only if begun before then", "time"),
+      replay: text("Read this pcap or pcapng file instead of asking the agent; - is standard input", "file"),
+      output: {
+        kind: "enum",
+        values: ["table", "json"],
+        default: "table",
+        brief: "json is one flow on one line; with --follow one change on one line",
+      },
+    },
+    aliases: { f: "follow", o: "output" },
+  },
+  loader: async () => (await import("./observe.ts")).observe,
+});
+
+/** The verbs of `x0 flows`. */
+export const flowsCommands = { observe };
+
+function integer(name: string, input: string, least: number, most: number): number {
+  const value = /^\d{1,9}$/.test(input) ? Number(input) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw flowsFail("X0_FLOWS_INVALID_FILTER", `${name} cannot be "${input}"`, {
+    hint: `write a whole number from ${least} to ${most}`,
+  });
+}

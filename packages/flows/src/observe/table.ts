@@ -1,0 +1,231 @@
+/**
+ * Flows as a table of text. On a terminal every line fits: the two endpoints share what the other columns leave, and
+ * the least important columns go first. Elsewhere nothing is cut, and columns widen as rows need it.
+ */
+import { styleText } from "node:util";
+import { formatBytes, formatCount } from "@x0tta6bl4/core";
+import type { Flow, FlowChange, FlowProcess } from "../flow.ts";
+
+export interface TableOptions {
+  /** Columns of the terminal; undefined where the output is none. */
+  readonly terminalColumns: number | undefined;
+  readonly color: boolean;
+  /** Rows come one by one, so that widths cannot be taken from the first ones. */
+  readonly streaming: boolean;
+  readonly nowMs: number;
+}
+
+export interface Table {
+  /** The lines of these rows, with the header before the first. */
+  render(changes: readonly FlowChange[]): string;
+}
+
+interface Column {
+  readonly title: string;
+  readonly least: number;
+  readonly right?: boolean;
+  /** Takes what room is left, and gives way first. */
+  readonly flexible?: boolean;
+  text(change: FlowChange): string;
+  /** The sign that a cell means trouble. */
+  alarming?(flow: Flow): boolean;
+}
+
+const gap = "  ";
+const flexibleFloor = 21;
+const flexibleLeast = 8;
+const roomyEndpoint = 44;
+
+export function createTable(options: TableOptions): Table {
+  let columns: readonly Column[] | undefined;
+  let widths: number[] = [];
+
+  return {
+    render(changes) {
+      if (changes.length === 0 && !options.streaming) return "";
+      const lines: string[] = [];
+      const all = columns ?? columnsOf(options.nowMs);
+      const cells = changes.map(
+        (change) => new Map(all.map((column) => [column, printable(column.text(change))])),
+      );
+      const widest = (column: Column, least: number): number =>
+        cells.reduce((width, row) => Math.max(width, lengthOf(row.get(column) ?? "")), least);
+      if (columns === undefined) {
+        const wanted = new Map(
+          all.map((column) => [column, widest(column, Math.max(column.least, column.title.length))]),
+        );
+        columns = layOut(all, wanted, options);
+        widths = columns.map((column) => wanted.get(column) ?? 0);
+        lines.push(
+          paint(
+            "dim",
+            line(columns, widths, (column) => column.title),
+            options.color,
+          ),
+        );
+      } else if (options.terminalColumns === undefined)
+        widths = columns.map((column, index) => widest(column, widths[index] ?? 0));
+      for (const [index, row] of cells.entries()) {
+        const flow = changes[index]?.flow;
+        const alarming = (column: Column) => flow !== undefined && column.alarming?.(flow) === true;
+        lines.push(
+          line(
+            columns,
+            widths,
+            (column) => row.get(column) ?? "",
+            (column, text) => (alarming(column) ? paint("red", text, options.color) : text),
+          ),
+        );
+      }
+      return lines.map((text) => `${text}\n`).join("");
+    },
+  };
+}
+
+function columnsOf(nowMs: number): readonly Column[] {
+  const today = new Date(nowMs).toDateString();
+  return [
+    { title: "TIME", least: 12, text: ({ flow }) => localTime(flow.start, today) },
+    { title: "STATE", least: 6, text: ({ change, flow }) => (change === "update" ? flow.state : change) },
+    { title: "SOURCE", least: flexibleFloor, flexible: true, text: ({ flow }) => endpoint(flow, "source") },
+    {
+      title: "  DESTINATION",
+      least: flexibleFloor,
+      flexible: true,
+      text: ({ flow }) => `→ ${endpoint(flow, "destination")}`,
+    },
+    { title: "PROTO", least: 6, text: ({ flow }) => flow.protocol },
+    { title: "PLACE", least: 9, text: ({ flow }) => flow.place },
+    {
+      title: "VERDICT",
+      least: 9,
+      text: ({ flow }) => flow.verdict,
+      alarming: (flow) => flow.verdict !== "forwarded",
+    },
+    { title: "SENT", least: 8, right: true, text: ({ flow }) => formatBytes(flow.bytes.sent) },
+    { title: "RECEIVED", least: 8, right: true, text: ({ flow }) => formatBytes(flow.bytes.received) },
+    {
+      title: "PACKETS",
+      least: 9,
+      right: true,
+      text: ({ flow }) => `${formatCount(flow.packets.sent)}/${formatCount(flow.packets.received)}`,
+    },
+    {
+      title: "FLAGS",
+      least: 5,
+      text: ({ flow }) => flags(flow),
+      alarming: (flow) => flow.tcpFlags.includes("RST"),
+    },
+  ];
+}
+
+/** What goes first when a terminal is narrow. */
+const expendable = ["VERDICT", "PLACE", "PACKETS", "STATE", "FLAGS", "RECEIVED", "SENT", "PROTO", "TIME"];
+
+/** Chooses the columns that fit and sets `widths` of the flexible ones. */
+function layOut(
+  all: readonly Column[],
+  widths: Map<Column, number>,
+  options: TableOptions,
+): readonly Column[] {
+  const limit = options.terminalColumns;
+  const widthOf = (column: Column): number => widths.get(column) ?? 0;
+  const total = (columns: readonly Column[], width: (column: Column) => number): number =>
+    columns.reduce((sum, column) => sum + width(column), gap.length * (columns.length - 1));
+  let columns = all;
+  if (limit === undefined) return columns;
+  const floor = (column: Column) =>
+    column.flexible ? Math.min(widthOf(column), flexibleFloor) : widthOf(column);
+  for (const title of expendable) {
+    if (total(columns, floor) <= limit) break;
+    columns = columns.filter((column) => column.title !== title);
+  }
+  const flexible = columns.filter((column) => column.flexible === true);
+  if (options.streaming)
+    for (const column of flexible) widths.set(column, Math.max(widthOf(column), roomyEndpoint));
+  let excess = total(columns, widthOf) - limit;
+  while (excess > 0) {
+    const widest = flexible.reduce((a, b) => (widthOf(b) > widthOf(a) ? b : a));
+    if (widthOf(widest) <= flexibleLeast) break;
+    widths.set(widest, widthOf(widest) - 1);
+    excess--;
+  }
+  return columns;
+}
+
+function line(
+  columns: readonly Column[],
+  widths: readonly number[],
+  text: (column: Column) => string,
+  decorate: (column: Column, padded: string) => string = (_, padded) => padded,
+): string {
+  return columns
+    .map((column, index) => {
+      const width = widths[index] ?? 0;
+      const cut = shorten(text(column), width);
+      const blanks = " ".repeat(width - lengthOf(cut));
+      const last = index === columns.length - 1;
+      return column.right === true
+        ? `${blanks}${decorate(column, cut)}`
+        : `${decorate(column, cut)}${last ? "" : blanks}`;
+    })
+    .join(gap);
+}
+
+/** Cuts the process first; of an endpoint alone the middle, because its port tells more. */
+function shorten(text: string, width: number): string {
+  const characters = [...text];
+  if (characters.length <= width) return text;
+  const address = text.indexOf(" ", 2);
+  if (address >= 0 && address < width) return `${characters.slice(0, width - 1).join("")}…`;
+  const whole = address < 0 ? characters : characters.slice(0, address);
+  const tail = Math.floor((width - 1) / 2);
+  return whole.length <= width
+    ? whole.join("")
+    : `${whole.slice(0, width - 1 - tail).join("")}…${whole.slice(whole.length - tail).join("")}`;
+}
+
+function endpoint(flow: Flow, side: "source" | "destination"): string {
+  const { ip, port } = flow[side];
+  const shown = hasNoPorts(flow) ? ip : `${ip.includes(":") ? `[${ip}]` : ip}:${port}`;
+  const process = processOf(flow, side);
+  return process === null ? shown : `${shown} ${process.comm}(${process.pid})`;
+}
+
+function hasNoPorts({ icmp, source, destination }: Flow): boolean {
+  return icmp !== null || (source.port === 0 && destination.port === 0);
+}
+
+/** `process` is of the source where that is local, else of the local destination. */
+function processOf(flow: Flow, side: "source" | "destination"): FlowProcess | null {
+  const ofSource = flow.peerProcess !== null || flow.place === "loopback" || flow.direction === "egress";
+  if (side === "source") return ofSource ? flow.process : null;
+  return ofSource ? flow.peerProcess : flow.process;
+}
+
+function flags({ icmp, protocol, tcpFlags }: Flow): string {
+  if (icmp === null) return tcpFlags.map((flag) => flag[0]).join("");
+  const echo = protocol === "icmp" ? [8, 0] : [128, 129];
+  return echo.includes(icmp.type) ? "echo" : `${icmp.type}/${icmp.code}`;
+}
+
+function localTime(iso: string, today: string): string {
+  const at = new Date(iso);
+  const pad = (value: number, size = 2): string => String(value).padStart(size, "0");
+  const time = `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}.${pad(at.getMilliseconds(), 3)}`;
+  if (at.toDateString() === today) return time;
+  return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${time}`;
+}
+
+/** Names of processes and interfaces are chosen by others: no escape sequences, no reversed text. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "�");
+}
+
+function lengthOf(text: string): number {
+  return [...text].length;
+}
+
+function paint(format: "dim" | "red", text: string, color: boolean): string {
+  return color && text !== "" ? styleText(format, text, { validateStream: false }) : text;
+}
