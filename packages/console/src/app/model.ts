@@ -134,9 +134,15 @@ export class FlowsModel {
   }
 
   async #start(): Promise<void> {
-    const signal = this.#abort.signal;
+    const { signal } = this.#abort;
+    const asked = getJson<Health>("/api/v1/health", signal);
+    // Ids count anew when the node starts anew: its former flows must not be taken for these.
+    if (this.health !== undefined && this.health.start !== (await asked).start) {
+      this.rows = new FlowRows(this.#sort);
+      this.listed = false;
+    }
     const [health, totals] = await Promise.all([
-      getJson<Health>("/api/v1/health", signal),
+      asked,
       getJson<TotalsList>("/api/v1/flows/totals", signal),
       this.#load(pageSize, true),
     ]);
