@@ -21,7 +21,8 @@ export function FilterBar({ path, view, problems, onView }: Props) {
   }, [path]);
 
   const apply = (): void => {
-    const parsed = parseView(text.slice((text.indexOf("?") + 1 || text.length + 1) - 1));
+    const query = text.indexOf("?");
+    const parsed = parseView(query < 0 ? "" : text.slice(query));
     setRefused(parsed.problems);
     if (parsed.problems.length === 0) onView(parsed.view);
   };

@@ -57,12 +57,13 @@ export class FlowsModel {
       this.rows = new FlowRows(view.sort);
       this.listed = false;
       this.covers = undefined;
+      this.#holds.delete("keys");
     } else if (sortChanged) this.rows.sort(view.sort);
     if (filterChanged || live !== this.live) {
       this.live = live;
       this.#failures = 0;
       this.#connect();
-    } else if (sortChanged && this.listed) void this.#loadAll();
+    } else if (sortChanged && this.listed) void this.#guarded(() => this.#loadAll());
     this.#changed(true);
   }
 

@@ -80,6 +80,13 @@ export function FlowTable({ model, sort, cursor, selected, momentMs, onSort, onS
   }, []);
 
   const { first, end } = windowOf(view.offset, view.height, view.rowHeight, order.length);
+  useEffect(
+    () => () => {
+      model.hold("pointer", false);
+      model.hold("scrolled", false);
+    },
+    [],
+  );
   useEffect(() => model.hold("scrolled", view.offset >= view.rowHeight), [view.offset >= view.rowHeight]);
   useEffect(() => {
     if (model.more && end > order.length - 200) void model.loadMore();
