@@ -29,7 +29,7 @@ const base: Flow = {
 
 test.each([
   ["an active one", {}, "curl opened it 1 min ago; it is active and has moved 1.25 kB."],
-  ["an ended one", { state: "ended" }, "curl opened it; it ended after 1.5 s and 1.25 kB."],
+  ["an ended one", { state: "ended" }, "curl opened it; it ended after 1.50 s and 1.25 kB."],
   [
     "an unanswered one",
     { bytes: { sent: 60, received: 0 }, packets: { sent: 1, received: 0 } },

@@ -42,7 +42,7 @@ test("the exact value keeps every digit", () => {
 test.each([
   [0, "0 ms"],
   [250.4, "250 ms"],
-  [1000, "1 s"],
+  [1000, "1.00 s"],
   [12_340, "12.3 s"],
   [59_960, "1 min"],
   [90_000, "1 min 30 s"],

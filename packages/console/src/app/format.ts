@@ -49,10 +49,10 @@ export function exact(value: number, unit: string = ""): string {
   return `${grouped}${part === undefined ? "" : `.${part}`}${unit === "" ? "" : ` ${unit}`}`;
 }
 
-/** 250 → "250 ms", 90_000 → "1 min 30 s", 7_500_000 → "2 h 5 min". */
+/** 250 → "250 ms", 1500 → "1.50 s", 90_000 → "1 min 30 s", 7_500_000 → "2 h 5 min". */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  if (ms < 59_950) return `${Number((ms / 1000).toPrecision(3))} s`;
+  if (ms < 59_950) return `${(ms / 1000).toPrecision(3)} s`;
   const seconds = Math.round(ms / 1000);
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
@@ -66,7 +66,8 @@ function join(major: number, unit: string, minor: number, minorUnit: string): st
 }
 
 export function ago(ms: number): string {
-  return ms < 1000 ? "just now" : `${duration(ms < 60_000 ? Math.floor(ms / 1000) * 1000 : ms)} ago`;
+  if (ms < 1000) return "just now";
+  return ms < 60_000 ? `${Math.floor(ms / 1000)} s ago` : `${duration(ms)} ago`;
 }
 
 const two = (value: number): string => String(value).padStart(2, "0");

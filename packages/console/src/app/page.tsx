@@ -58,7 +58,7 @@ export function FlowsPage() {
     range: rangeOf(view.filter),
     onCursor: setCursor,
     onRange: (from: number, to: number) =>
-      filterBy({ since: new Date(from * 1000).toISOString(), until: new Date(to * 1000).toISOString() }),
+      filterBy({ since: isoSecond(Math.floor(from)), until: isoSecond(Math.ceil(to)) }),
   };
   const stale = moment === null && (trouble !== undefined || !model.live);
   const label = stale && series.latest !== undefined ? clock(Date.parse(series.latest.time)) : chart.label;
@@ -169,6 +169,11 @@ function liveState(model: FlowsModel, view: View): LiveState {
   if (view.filter.until !== undefined) return "past";
   if (!view.live) return "paused";
   return model.held.size > 0 ? "held" : "live";
+}
+
+/** A second as the URL says it. */
+function isoSecond(second: number): string {
+  return new Date(second * 1000).toISOString().replace(".000Z", "Z");
 }
 
 function rangeOf({ since = "", until = "" }: Filter): readonly [number, number] | undefined {
