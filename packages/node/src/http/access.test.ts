@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { ask, startTestAgent } from "../testing/agent.ts";
 import { examplePart } from "../testing/example.ts";
@@ -103,6 +104,15 @@ test.each([
     expect(answer.status, path).toBe(403);
     expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
   }
+});
+
+test("a request without a Host reads nothing", async () => {
+  const { port } = await started();
+  const socket = connect(port, "127.0.0.1");
+  socket.end("GET /metrics HTTP/1.0\r\n\r\n");
+  let answer = "";
+  for await (const chunk of socket) answer += String(chunk);
+  expect(answer).toMatch(/^HTTP\/1\.\d 403 /);
 });
 
 test("a page of the console itself may ask", async () => {
