@@ -15,6 +15,7 @@ export type KernelFeature =
   | "cgroup2"
   | "htb"
   | "macvlan"
+  | "mount"
   | "netns"
   | "nftables"
   | "tbf"
@@ -88,6 +89,7 @@ const probes: Readonly<Record<KernelFeature, Probe>> = {
     "nftables with NAT",
     "nft 'table inet p { chain c { type nat hook postrouting priority 100; masquerade; }; }'",
   ),
+  mount: async () => privilege("CAP_SYS_ADMIN"),
   cgroup2: async () => {
     if (findCgroup2() === undefined) return "no writable cgroup v2 hierarchy is mounted";
     return process.geteuid?.() === 0 ? undefined : "needs root to make a cgroup";

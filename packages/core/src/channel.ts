@@ -91,8 +91,9 @@ export function openChannel<C extends ChannelContract>(worker: Worker): Channel<
       if (ended !== undefined) return Promise.reject(ended);
       const id = nextId++;
       return new Promise((resolve, reject) => {
-        pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        // Throws on what cannot be cloned: then nothing is pending.
         worker.postMessage({ kind: "call", id, name, argument } satisfies Wire);
+        pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
       });
     },
     on(name, listener) {
@@ -112,9 +113,10 @@ export function serveChannel<C extends ChannelContract>(
     const { id, name, argument } = wire;
     Promise.resolve()
       .then(() => (handlers[name as keyof C["calls"]] as (argument: unknown) => unknown)(argument))
-      .then(
-        (value) => port.postMessage({ kind: "result", id, value } satisfies Wire),
-        (error: unknown) => port.postMessage({ kind: "error", id, error: flatten(error) } satisfies Wire),
+      .then((value) => port.postMessage({ kind: "result", id, value } satisfies Wire))
+      // Also when the result cannot be cloned: the call fails, not the worker.
+      .catch((error: unknown) =>
+        port.postMessage({ kind: "error", id, error: flatten(error) } satisfies Wire),
       );
   });
   return {

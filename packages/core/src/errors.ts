@@ -48,7 +48,7 @@ export function errorsOf<const Table extends ErrorTable>(table: Table): Fail<Tab
 /** The message of anything thrown, on one line. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/\s*\n\s*/g, " ");
+  return text.trim().replace(/\s*\n\s*/g, " ");
 }
 
 export const coreErrors = {

@@ -28,7 +28,9 @@ export function createLog(options: LogOptions): Log {
       if (ranks[at] < ranks[level]) return;
       const time = new Date(nowMs()).toISOString();
       if (format === "json") {
-        write(`${JSON.stringify({ time, level: at, part, message, ...fields })}\n`);
+        // First for the order of the keys, last because no field may pose as one of them.
+        const own = { time, level: at, part, message };
+        write(`${JSON.stringify({ ...own, ...fields, ...own })}\n`);
         return;
       }
       const tail = Object.entries(fields)

@@ -8,8 +8,12 @@ export interface BoundedQueue<T> extends AsyncIterable<T> {
   readonly dropped: number;
 }
 
-/** @param capacity most items waiting; at least 1. One consumer at a time. */
+/**
+ * @param capacity most items waiting; at least 1. One consumer at a time.
+ * @throws RangeError
+ */
 export function boundedQueue<T>(capacity: number): BoundedQueue<T> {
+  if (!(capacity >= 1)) throw new RangeError(`a queue's capacity is at least 1, not ${capacity}`);
   const items: T[] = [];
   let head = 0;
   let dropped = 0;
@@ -43,8 +47,9 @@ export function boundedQueue<T>(capacity: number): BoundedQueue<T> {
       for (;;) {
         while (head < items.length) {
           const item = items[head++] as T;
-          // Shifting each time would be quadratic; compact once half of the array is spent.
-          if (head > 64 && head * 2 > items.length) {
+          // Shifting each time would be quadratic; compact once half of the array is spent. An empty queue
+          // holds on to nothing.
+          if (head === items.length || (head > 64 && head * 2 > items.length)) {
             items.splice(0, head);
             head = 0;
           }
