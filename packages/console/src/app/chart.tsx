@@ -1,7 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { tick } from "./format.ts";
-import { niceTop, type Series, spanSeconds } from "./series.ts";
+import { download, picture } from "./save.ts";
+import { csv, niceTop, type Series, spanSeconds } from "./series.ts";
 
 export interface ChartProps {
   readonly title: string;
@@ -51,12 +52,28 @@ export function Chart(props: ChartProps) {
     plot.current?.setData([columns.seconds as number[], columns[props.column] as (number | null)[]]);
   }, [props.now, props.series.revision, props.theme, props.range?.[0], props.range?.[1]]);
 
+  const name = (extension: string): string => `x0-${props.column}-${props.now}.${extension}`;
+  const savePicture = (): void => {
+    if (plot.current === undefined) return;
+    void picture(plot.current.ctx.canvas, css("--bg0")).then((blob) => download(name("png"), blob));
+  };
+  const savePoints = (): void =>
+    download(name("csv"), new Blob([csv(props.series.columns(), props.column)], { type: "text/csv" }));
+
   const { title, scope, label, value, format, exact } = props;
   return (
     <section class="panel">
       <header>
         <h2>{title}</h2>
         <span class="s">{scope}</span>
+        <span class="r s">
+          <button type="button" class="plain" title="Save the picture" onClick={savePicture}>
+            png
+          </button>{" "}
+          <button type="button" class="plain" title="Save the points" onClick={savePoints}>
+            csv
+          </button>
+        </span>
       </header>
       <div class="key">
         <span>

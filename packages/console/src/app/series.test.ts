@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { niceTop, Series } from "./series.ts";
+import { csv, niceTop, Series } from "./series.ts";
 import type { Totals } from "./shapes.ts";
 
 const start = 1_700_000_010;
@@ -71,4 +71,11 @@ test.each([
   [13_000, 20_000],
 ])("the axis for %d ends at %d", (max, top) => {
   expect(niceTop(max)).toBeCloseTo(top, 12);
+});
+
+test("the points as CSV: a gap is a line without value", () => {
+  const columns = { seconds: [1_700_000_000, 1_700_000_001], bytes: [52.5, null], packets: [1, null] };
+  expect(csv(columns, "bytes")).toBe(
+    "time,bytes_per_second\n2023-11-14T22:13:20.000Z,52.5\n2023-11-14T22:13:21.000Z,\n",
+  );
 });

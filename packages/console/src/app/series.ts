@@ -112,3 +112,12 @@ export function niceTop(max: number): number {
   const power = 10 ** Math.floor(Math.log10(max));
   return ([1, 2, 4, 6, 8, 10].find((step) => step * power >= max) ?? 10) * power;
 }
+
+/** One line a second; a gap is a line without value. */
+export function csv({ seconds, bytes, packets }: Columns, column: "bytes" | "packets"): string {
+  const values = column === "bytes" ? bytes : packets;
+  const lines = seconds.map(
+    (second, line) => `${new Date(second * 1000).toISOString()},${values[line] ?? ""}`,
+  );
+  return `time,${column}_per_second\n${lines.join("\n")}\n`;
+}
