@@ -1,3 +1,4 @@
+import { seededRandom } from "@x0tta6bl4/core";
 import { describe, expect, test } from "vitest";
 import { formatAddress } from "../address.ts";
 import { protocolNumbers, tcpFlag } from "../protocols.ts";
@@ -18,6 +19,7 @@ import {
   tcp,
   udp,
 } from "../testing/frames.ts";
+import { mixedTraffic } from "../testing/traffic.ts";
 import { decodePacket, linkType, type Packet } from "./packet.ts";
 
 const v4 = { source: "10.0.0.1", destination: "10.0.0.2" };
@@ -270,5 +272,35 @@ describe("what is no packet", () => {
     ["a cut SLL2 header", bytesOf(be16(0x0800), new Uint8Array(17)), linkType.LINUX_SLL2],
   ])("%s", (_, frame, type) => {
     expect(decode(frame, type)).toBeUndefined();
+  });
+});
+
+describe("fuzzing: mutated frames decode or do not, within what the frame had", () => {
+  const seeds = mixedTraffic(1, 60).map(({ packet, vlans }) => ethernet(packet, { vlans }));
+  const types = Object.values(linkType);
+
+  test.each([1, 2, 3])("seed %i", (seed) => {
+    const random = seededRandom(seed);
+    let decoded = 0;
+    for (let round = 0; round < 20_000; round++) {
+      const frame = seeds[random.below(seeds.length)]!.slice(0, 1 + random.below(200));
+      // Mostly in the headers, where it matters.
+      for (let count = random.below(5); count > 0; count--)
+        frame[random.below(Math.min(frame.length, 80))] = random.below(256);
+      const type = random.below(4) === 0 ? types[random.below(types.length)]! : linkType.ETHERNET;
+      const original = frame.length + random.below(2000);
+      const packet = decodePacket(type, frame, original);
+      if (packet === undefined) continue;
+      decoded++;
+      const { bytes, source, destination, sourcePort, destinationPort, tcp: header } = packet;
+      const right =
+        bytes >= 20 &&
+        bytes <= original &&
+        source.length + destination.length === 32 &&
+        (sourcePort | destinationPort) >>> 16 === 0 &&
+        (header === null || header.payloadBytes <= bytes);
+      if (!right) expect.fail(`round ${round}: ${JSON.stringify(packet)}`);
+    }
+    expect(decoded).toBeGreaterThan(5000);
   });
 });
