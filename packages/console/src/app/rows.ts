@@ -144,13 +144,8 @@ function comparator({ key, descending }: Sort): (a: Row, b: Row) => number {
     const left = value(a);
     const right = value(b);
     if (left !== right) return left < right ? -sign : sign;
-    return b.startMs - a.startMs || later(b.id, a.id);
+    return b.startMs - a.startMs || (a.id < b.id ? 1 : -1);
   };
-}
-
-/** Ids are growing numbers of any size. */
-function later(a: string, b: string): number {
-  return a.length - b.length || (a < b ? -1 : Number(a > b));
 }
 
 /** Sorts addresses as numbers: IPv4 before IPv6, 10.9.0.0 before 10.10.0.0. */
