@@ -97,7 +97,7 @@ export async function startAgent(options: AgentOptions, signal: AbortSignal): Pr
     phase: () => phase,
     notReady: () => (phase === "running" ? failedParts(parts) : phase),
   });
-  started.defer(() => http.close());
+  started.defer(() => quietly(log, "could not close the server", http.close));
 
   for (const named of parts) {
     signal.throwIfAborted();
@@ -115,7 +115,14 @@ export async function startAgent(options: AgentOptions, signal: AbortSignal): Pr
     token,
     unclean: runs.unclean,
     health,
-    banner: async () => (await Promise.all(parts.map(({ part }) => part.banner?.() ?? []))).flat(),
+    async banner() {
+      const lines: string[] = [];
+      for (const { part } of parts)
+        await quietly(log, "a part has no first sight", async () => {
+          lines.push(...((await part.banner?.()) ?? []));
+        });
+      return lines;
+    },
     async stop() {
       phase = "stopping";
       http.drain();

@@ -1,5 +1,6 @@
 import { parts } from "../parts.ts";
 import { runCli } from "./application.ts";
+import { complaintOf } from "./complaint.ts";
 import { onInterrupt } from "./interrupt.ts";
 
 const interruptedExit = 130;
@@ -11,6 +12,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   interrupt.readerGone();
 });
 process.stderr.on("error", () => undefined);
+
+process.on("uncaughtException", (error) => {
+  process.stderr.write(`${complaintOf(error, Boolean(process.env["X0_DEBUG"]))}\n`);
+  process.exit(1);
+});
 
 const code = await runCli({
   argv: process.argv.slice(2),
