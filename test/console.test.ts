@@ -274,7 +274,7 @@ describe.skipIf(lack !== undefined)("the console", () => {
     await page.locator("#filter").fill("/?protocol=tcp");
     await page.keyboard.press("Enter");
     await page.getByRole("alert").filter({ hasText: "This browser has no access" }).waitFor();
-    await page.getByRole("alert").filter({ hasText: "X0_NODE_UNAUTHORIZED" }).waitFor();
+    await page.getByText("X0_NODE_UNAUTHORIZED").waitFor();
   });
 
   test("when the agent ends the page keeps what it knows and says so; when it is back the page is too", async () => {

@@ -1,5 +1,5 @@
 /** The flows page: charts, filter, table and panel over one model, all of its state in the URL. */
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart } from "./chart.tsx";
 import { Features, Help } from "./dialogs.tsx";
 import { FilterBar } from "./filter.tsx";
@@ -27,6 +27,10 @@ export function FlowsPage() {
   useModel(model);
   useEffect(() => model.show(view), [path]);
 
+  useEffect(() => {
+    document.title = model.health === undefined ? "Flows" : `Flows on ${model.health.host}`;
+  }, [model.health?.host]);
+
   const nowMs = useNow(model);
   const { rows, series, trouble, health } = model;
   const walk = useWalk(model, view, go);
@@ -39,7 +43,6 @@ export function FlowsPage() {
     const descending = view.sort.key === key ? !view.sort.descending : descendingFirst.has(key);
     go({ ...view, sort: { key, descending } });
   };
-  const setCursor = useCallback((seconds: number | null) => setMoment(seconds), []);
   useKeys({
     ...walk.keys,
     "/": () => document.getElementById("search")?.focus(),
@@ -56,7 +59,7 @@ export function FlowsPage() {
     now: Math.floor(nowMs / 1000),
     label: moment === null ? "now" : clock(moment * 1000),
     range: rangeOf(view.filter),
-    onCursor: setCursor,
+    onCursor: setMoment,
     onRange: (from: number, to: number) =>
       filterBy({ since: isoSecond(Math.floor(from)), until: isoSecond(Math.ceil(to)) }),
   };
@@ -131,7 +134,7 @@ export function FlowsPage() {
               loading={!model.listed || model.loading}
               nowMs={nowMs}
               onClose={walk.close}
-              onFilter={(filter) => go({ ...view, filter: { ...view.filter, ...filter } })}
+              onFilter={filterBy}
             />
           )}
         </div>

@@ -10,12 +10,15 @@ export function Broken({ trouble, nowMs, onRetry }: { trouble: Trouble; nowMs: n
   const { error, sinceMs } = trouble;
   const { what, why, next } = explain(error.status);
   return (
-    <section class="state broken" role="alert">
-      <h2>
-        <Badge mark="error">{what}</Badge>
-      </h2>
+    <section class="state broken">
+      <div role="alert">
+        <h2>
+          <Badge mark="error">{what}</Badge>
+        </h2>
+        <p>{why}</p>
+      </div>
       <p>
-        {why} Since {clock(sinceMs)} ({ago(nowMs - sinceMs)}).
+        Since {clock(sinceMs)}, {ago(nowMs - sinceMs)}.
       </p>
       <Copy class="cmd" text={next} />
       <p class="note">
