@@ -24,7 +24,7 @@ export interface LinkOptions {
   readonly offloads?: boolean;
 }
 
-/** Joins two namespaces by a veth pair; `.1` is the first end, `.2` the second. */
+/** Joins two namespaces by a veth pair; `.1` is the first end, `.2` the second. Needs "netns" and "nftables". */
 export async function connect(
   first: Namespace,
   second: Namespace,

@@ -1,14 +1,5 @@
 /** Holds a tcx program that drops packets at random, for as long as this process lives. */
-import {
-  attachType,
-  attributes,
-  command,
-  createLink,
-  loadProgram,
-  mapAccess,
-  programType,
-} from "../../../packages/flows/src/kernel/bpf.ts";
-import { kernelError, type Libc, openLibc } from "../../../packages/flows/src/kernel/libc.ts";
+import { attachType, createLink, type Libc, loadProgram, openLibc, programType } from "@x0tta6bl4/flows";
 import type { ScriptContract } from "../process.ts";
 import { serveScript } from "./serve.ts";
 
@@ -36,56 +27,63 @@ export interface LossContract extends ScriptContract {
   readonly result: LossCounts;
 }
 
-/** include/uapi/linux/bpf.h: `enum tcx_action_base`, BPF_F_BEFORE, BPF_F_AFTER, BPF_MAP_TYPE_ARRAY. */
+/** include/uapi/linux/bpf.h: `enum tcx_action_base`, BPF_F_BEFORE and BPF_F_AFTER. */
 const verdicts = { next: -1, pass: 0, drop: 2 } as const;
 const flags = { first: 1 << 3, last: 1 << 4 } as const;
-const arrayMap = 2;
-const counterBytes = 16;
-const counterOffset = { dropped: 0, passed: 8 } as const;
 
 serveScript<LossContract>(async (options, parent) => {
   const libc = openLibc();
-  const map = createCounters(libc);
+  const counters = openCounters(libc);
   const program = loadProgram(libc, {
     type: programType.schedCls,
-    instructions: lossProgram(map, options.probability, verdicts[options.verdict ?? "next"]),
+    instructions: lossProgram(counters.fd, options.probability, verdicts[options.verdict ?? "next"]),
     name: "lab_loss",
   });
   const type = options.direction === "ingress" ? attachType.tcxIngress : attachType.tcxEgress;
   const link = createLink(libc, program, options.interfaceIndex, type, flags[options.order ?? "last"]);
-  if (link < 0) throw kernelError(`attaching to interface ${options.interfaceIndex}`, link);
-  const key = libc.allocate(4);
-  const value = libc.allocate(counterBytes);
-  const read = (): LossCounts => {
-    const result = mapAccess(libc).lookup(map, key, value);
-    if (result < 0) throw kernelError("reading the counters", result);
-    const count = (offset: number): number => Number(value.view.getBigUint64(offset, true));
-    return { dropped: count(counterOffset.dropped), passed: count(counterOffset.passed) };
-  };
-  parent.on(() => parent.emit(read()));
+  must(link, `attaching to interface ${options.interfaceIndex}`);
+  parent.on(() => parent.emit(counters.read()));
   parent.ready(undefined);
   await parent.finished;
   libc.close(link);
-  return read();
+  return counters.read();
 });
 
-function createCounters(libc: Libc): number {
-  const { bytes, view } = attributes(72);
-  for (const [index, field] of [arrayMap, 4, counterBytes, 1].entries())
-    view.setUint32(index * 4, field, true);
-  const fd = libc.bpf(command.mapCreate, bytes);
-  if (fd < 0) throw kernelError("creating the counters", fd);
-  return fd;
+const counterOffset = { dropped: 0, passed: 8 } as const;
+
+/** An array map of one value that holds both counters. */
+function openCounters(libc: Libc): { readonly fd: number; read(): LossCounts } {
+  const [BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_TYPE_ARRAY] = [0, 1, 2];
+  const shape = new Uint32Array(18);
+  shape.set([BPF_MAP_TYPE_ARRAY, 4, 16, 1]); // key and value size, entries
+  const fd = must(libc.bpf(BPF_MAP_CREATE, new Uint8Array(shape.buffer)), "creating the counters");
+  const key = libc.allocate(4);
+  const value = libc.allocate(16);
+  const lookup = new BigUint64Array([BigInt(fd), key.address, value.address, 0n]);
+  const count = (offset: number): number => Number(value.view.getBigUint64(offset, true));
+  return {
+    fd,
+    read: () => {
+      must(libc.bpf(BPF_MAP_LOOKUP_ELEM, new Uint8Array(lookup.buffer)), "reading the counters");
+      return { dropped: count(counterOffset.dropped), passed: count(counterOffset.passed) };
+    },
+  };
+}
+
+function must(result: number, operation: string): number {
+  if (result < 0) throw new Error(`${operation}: errno ${-result}`);
+  return result;
 }
 
 /** Two ways out, each with its counter. Opcodes: Documentation/bpf/standardization/instruction-set.rst. */
 function lossProgram(map: number, probability: number, verdict: number): Uint8Array {
   const bpf_get_prandom_u32 = 7;
+  const threshold = Math.round(probability * 2 ** 32);
   // Unsigned and of 32 bits. No u32 exceeds the greatest, but the verifier wants each instruction reachable.
   const keep =
-    probability >= 1
+    threshold >= 2 ** 32
       ? instruction(0x26, 0, 0, 6, -1) // if w0 > 0xffffffff goto +6
-      : instruction(0x36, 0, 0, 6, Math.round(probability * 2 ** 32)); // if w0 >= threshold goto +6
+      : instruction(0x36, 0, 0, 6, threshold); // if w0 >= threshold goto +6
   const count = (offset: number): Uint8Array[] => [
     instruction(0x18, 1, 2, 0, map), // r1 = &counters[offset], BPF_PSEUDO_MAP_VALUE
     instruction(0, 0, 0, 0, offset),
