@@ -307,12 +307,8 @@ describe("the agent", async () => {
     const json = await observe(["-f", "-o", "json"], agentOf(flows, live));
     expect(changesOf(json.stdout)).toEqual(["start 1", "update 1", "end 1"]);
     const table = await observe(["-f"], agentOf(flows, live));
-    expect(table.stdout.split("\n").map((line) => line.split(/ +/)[2])).toEqual([
-      "SOURCE",
-      "start",
-      "end",
-      undefined,
-    ]);
+    const column = table.stdout.split("\n").map((line) => line.split(/ +/)[1]);
+    expect(column).toEqual(["STATE", "start", "end", undefined]);
     expect(table.stderr).toBe('some flows are missing here: {"flows":3}\n');
   });
 

@@ -49,8 +49,8 @@ function render(changes: readonly FlowChange[], options: Partial<TableOptions> =
 
 test("a pipe gets every column, uncut", () => {
   expect(render([update()])).toEqual([
-    "TIME          STATE   SOURCE                       DESTINATION          PROTO   PLACE      VERDICT        SENT  RECEIVED    PACKETS  FLAGS",
-    "14:03:22.123  ended   10.0.0.5:51234 curl(4711)  → [2001:db8::1]:443    tcp     local      forwarded   1.23 kB   84.5 kB      12/61  FSPA",
+    "TIME          STATE   SOURCE                       DESTINATION          PROTO   PLACE      VERDICT        SENT  RECEIVED        PACKETS  FLAGS",
+    "14:03:22.123  ended   10.0.0.5:51234 curl(4711)  → [2001:db8::1]:443    tcp     local      forwarded   1.23 kB   84.5 kB          12/61  FSPA",
   ]);
 });
 
@@ -69,7 +69,7 @@ test.each<[string, Partial<Flow>, string]>([
   [
     "no ports and the type of ICMP",
     { protocol: "icmp", icmp: { type: 3, code: 1, id: 0 }, process: null, tcpFlags: [] },
-    "10.0.0.5               → 2001:db8::1          icmp    local      forwarded   1.23 kB   84.5 kB      12/61  3/1",
+    "10.0.0.5               → 2001:db8::1          icmp    local      forwarded   1.23 kB   84.5 kB          12/61  3/1",
   ],
   ["echo", { protocol: "icmpv6", icmp: { type: 129, code: 0, id: 4 }, tcpFlags: [] }, "12/61  echo"],
   [
@@ -104,6 +104,8 @@ describe("a terminal", () => {
     expect(titles(200)).toHaveLength(11);
     expect(titles(120)).not.toContain("VERDICT");
     expect(titles(80)).toEqual(["TIME", "SOURCE", "DESTINATION", "PROTO", "SENT"]);
+    const streamed = render([], { terminalColumns: 80, streaming: true });
+    expect(streamed[0]?.trim().split(/\s+/)).toEqual(["TIME", "STATE", "SOURCE", "DESTINATION", "PROTO"]);
   });
 
   test("cuts the process before the address, and the address in its middle", () => {

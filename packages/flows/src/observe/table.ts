@@ -44,7 +44,7 @@ export function createTable(options: TableOptions): Table {
     render(changes) {
       if (changes.length === 0 && !options.streaming) return "";
       const lines: string[] = [];
-      const all = columns ?? columnsOf(options.nowMs);
+      const all = columns ?? columnsOf(options);
       const cells = changes.map(
         (change) => new Map(all.map((column) => [column, printable(column.text(change))])),
       );
@@ -82,8 +82,9 @@ export function createTable(options: TableOptions): Table {
   };
 }
 
-function columnsOf(nowMs: number): readonly Column[] {
-  const today = new Date(nowMs).toDateString();
+function columnsOf({ nowMs, streaming }: TableOptions): readonly Column[] {
+  // What streams is of now, on whatever day that will be.
+  const today = streaming ? undefined : new Date(nowMs).toDateString();
   return [
     { title: "TIME", least: 12, text: ({ flow }) => localTime(flow.start, today) },
     { title: "STATE", least: 6, text: ({ change, flow }) => (change === "update" ? flow.state : change) },
@@ -106,7 +107,7 @@ function columnsOf(nowMs: number): readonly Column[] {
     { title: "RECEIVED", least: 8, right: true, text: ({ flow }) => formatBytes(flow.bytes.received) },
     {
       title: "PACKETS",
-      least: 9,
+      least: 13,
       right: true,
       text: ({ flow }) => `${formatCount(flow.packets.sent)}/${formatCount(flow.packets.received)}`,
     },
@@ -119,8 +120,18 @@ function columnsOf(nowMs: number): readonly Column[] {
   ];
 }
 
-/** What goes first when a terminal is narrow. */
-const expendable = ["VERDICT", "PLACE", "PACKETS", "STATE", "FLAGS", "RECEIVED", "SENT", "PROTO", "TIME"];
+/** What goes first when a terminal is narrow; a stream of starts and ends keeps saying which is which. */
+function expendable(streaming: boolean): readonly string[] {
+  const last = ["FLAGS", "RECEIVED", "SENT"];
+  return [
+    "VERDICT",
+    "PLACE",
+    "PACKETS",
+    ...(streaming ? [...last, "STATE"] : ["STATE", ...last]),
+    "PROTO",
+    "TIME",
+  ];
+}
 
 /** Chooses the columns that fit and sets `widths` of the flexible ones. */
 function layOut(
@@ -136,7 +147,7 @@ function layOut(
   if (limit === undefined) return columns;
   const floor = (column: Column) =>
     column.flexible ? Math.min(widthOf(column), flexibleFloor) : widthOf(column);
-  for (const title of expendable) {
+  for (const title of expendable(options.streaming)) {
     if (total(columns, floor) <= limit) break;
     columns = columns.filter((column) => column.title !== title);
   }
@@ -164,12 +175,12 @@ function line(
       const width = widths[index] ?? 0;
       const cut = shorten(text(column), width);
       const blanks = " ".repeat(width - lengthOf(cut));
-      const last = index === columns.length - 1;
       return column.right === true
         ? `${blanks}${decorate(column, cut)}`
-        : `${decorate(column, cut)}${last ? "" : blanks}`;
+        : `${decorate(column, cut)}${blanks}`;
     })
-    .join(gap);
+    .join(gap)
+    .trimEnd();
 }
 
 /** Cuts the process first; of an endpoint alone the middle, because its port tells more. */
@@ -209,11 +220,11 @@ function flags({ icmp, protocol, tcpFlags }: Flow): string {
   return echo.includes(icmp.type) ? "echo" : `${icmp.type}/${icmp.code}`;
 }
 
-function localTime(iso: string, today: string): string {
+function localTime(iso: string, today: string | undefined): string {
   const at = new Date(iso);
   const pad = (value: number, size = 2): string => String(value).padStart(size, "0");
   const time = `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}.${pad(at.getMilliseconds(), 3)}`;
-  if (at.toDateString() === today) return time;
+  if (today === undefined || at.toDateString() === today) return time;
   return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${time}`;
 }
 

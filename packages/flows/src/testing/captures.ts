@@ -1,5 +1,5 @@
 /** Capture files for tests: pcap and pcapng as bytes, in either byte order. */
-import { bytesOf } from "./frames.ts";
+import { bytesOf, joined } from "./frames.ts";
 
 export interface TestPacket {
   readonly frame: Uint8Array;
@@ -40,7 +40,7 @@ interface Writer {
 export function pcap(packets: readonly TestPacket[], options: PcapOptions = {}): Uint8Array {
   const { u16, u32 } = writer(options.big);
   const unitNs = options.nanoseconds === true ? 1n : 1000n;
-  return bytesOf(
+  return joined([
     u32(options.nanoseconds === true ? 0xa1b23c4d : 0xa1b2c3d4),
     u16(2),
     u16(4),
@@ -55,7 +55,7 @@ export function pcap(packets: readonly TestPacket[], options: PcapOptions = {}):
       u32(originalLength ?? frame.length),
       frame,
     ]),
-  );
+  ]);
 }
 
 /** One section; concatenated sections are a file too. */
@@ -95,7 +95,7 @@ export function pcapng(packets: readonly TestPacket[], options: PcapngOptions = 
       ? block(2, [u16(interfaceId), u16(0), ...rest], options.big)
       : block(6, [u32(interfaceId), ...rest], options.big);
   });
-  return bytesOf(sectionHeader(options.big), ...described, ...written);
+  return joined([sectionHeader(options.big), ...described, ...written]);
 }
 
 export function sectionHeader(big = false): Uint8Array {

@@ -63,14 +63,21 @@ export interface EthernetOptions {
   readonly pad?: boolean;
 }
 
-export function bytesOf(...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array {
-  const joined = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+type Bytes = Uint8Array | readonly number[];
+
+export function bytesOf(...parts: readonly Bytes[]): Uint8Array {
+  return joined(parts);
+}
+
+/** The same for more parts than a call has room for. */
+export function joined(parts: readonly Bytes[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;
   for (const part of parts) {
-    joined.set(part, at);
+    bytes.set(part, at);
     at += part.length;
   }
-  return joined;
+  return bytes;
 }
 
 export const be16 = (value: number): number[] => [(value >> 8) & 0xff, value & 0xff];
