@@ -21,10 +21,11 @@ export interface Channel<C extends ChannelContract> {
     name: Name,
     argument: Argument<C, Name>,
   ): Promise<Result<C, Name>>;
+  /** @returns what ends the listening. */
   on<Name extends keyof C["events"] & string>(
     name: Name,
     listener: (payload: C["events"][Name]) => void,
-  ): void;
+  ): () => void;
   /** Settles when the worker ends, with the error that ended it if there was one. */
   readonly closed: Promise<Error | undefined>;
 }
@@ -97,7 +98,14 @@ export function openChannel<C extends ChannelContract>(worker: Worker): Channel<
       });
     },
     on(name, listener) {
-      listeners.set(name, [...(listeners.get(name) ?? []), listener as (payload: never) => void]);
+      const added = listener as (payload: never) => void;
+      listeners.set(name, [...(listeners.get(name) ?? []), added]);
+      return () => {
+        listeners.set(
+          name,
+          (listeners.get(name) ?? []).filter((other) => other !== added),
+        );
+      };
     },
     closed,
   };

@@ -18,6 +18,8 @@ export type State = "on" | "degraded" | "off" | "failed";
 export interface Feature {
   readonly name: string;
   readonly state: State;
+  /** How it works here, in a few words. */
+  readonly detail?: string;
   /** Why it is not fully on, in one sentence. */
   readonly reason?: string;
   /** What turns it on. */

@@ -9,6 +9,19 @@
 #define TCP_ACK 0x10
 #define OWNER_ATTEMPTS 8
 
+/* A function of its own so that BTF, and with it src/generated/layout.ts, knows the event. */
+static __noinline int fill_event(struct flow_event *event, __u32 type, const struct flow_key *key,
+				 const struct flow *flow)
+{
+	if (!event || !key || !flow)
+		return 0;
+	event->type = type;
+	event->pad = event->pad2 = 0;
+	__builtin_memcpy(&event->key, key, sizeof(*key));
+	__builtin_memcpy(&event->flow, flow, sizeof(*flow));
+	return 0;
+}
+
 static __noinline int emit(__u32 type, const struct flow_key *key, const struct flow *flow, struct totals *totals)
 {
 	if (!key || !flow || !totals)
@@ -18,10 +31,7 @@ static __noinline int emit(__u32 type, const struct flow_key *key, const struct 
 		totals->lost++;
 		return 0;
 	}
-	event->type = type;
-	event->pad = event->pad2 = 0;
-	__builtin_memcpy(&event->key, key, sizeof(*key));
-	__builtin_memcpy(&event->flow, flow, sizeof(*flow));
+	fill_event(event, type, key, flow);
 	/* User space polls: a wake-up would cost more than the event. */
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	return 0;
@@ -52,14 +62,15 @@ static __always_inline __u32 opener_of(const struct packet *packet)
 static __noinline struct flow *create_flow(const struct packet *packet, __u32 flags, __u32 ifindex,
 					   struct totals *totals)
 {
-	if (!packet || !totals)
+	struct totals *numbers = totals_of(0);
+	if (!packet || !totals || !numbers)
 		return 0;
 	__u64 now = bpf_ktime_get_ns();
 	struct flow fresh = {
-		.id = ++totals->sequence << 10 | (bpf_get_smp_processor_id() & 1023),
+		.id = ++numbers->sequence << 10 | (bpf_get_smp_processor_id() & 1023),
 		.first_ns = now,
 		.last_ns = now,
-		.flags = flags | opener_of(packet),
+		.flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0),
 		.ifindex = ifindex,
 		.icmp = packet->icmp,
 	};

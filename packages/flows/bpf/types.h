@@ -23,11 +23,12 @@ enum flow_flag {
 	FLOW_OPENER = 1 << 3, /* the side that opened it: set = side 1 */
 	FLOW_OPENER_GUESSED = 1 << 4, /* no SYN and no request was seen */
 	FLOW_CLOSED = 1 << 5, /* TCP: RST, or FIN from both sides */
+	FLOW_FIRST_SENDER = 1 << 6, /* the side that sent the first packet: set = side 1 */
 	FLOW_TCP_FLAGS = 8, /* shift: TCP flags of side 0; side 1 is 8 bits further */
 };
 
 struct flow {
-	__u64 id; /* unique while the programs are loaded; grows on each CPU; CPU in the low 10 bits */
+	__u64 id; /* unique while the programs are loaded: a count on each CPU, the CPU in the low 10 bits */
 	__u64 first_ns; /* CLOCK_MONOTONIC */
 	__u64 last_ns;
 	__u64 packets[2]; /* sent by side 0, side 1; on the wire: a segmentation-offload buffer is many */
@@ -90,5 +91,5 @@ struct totals {
 	__u64 uncounted; /* IP packets for which no flow could be created */
 	__u64 not_ip; /* ARP and all else below IP */
 	__u64 malformed; /* claimed to be IP, headers cut or wrong */
-	__u64 sequence; /* of flow ids */
+	__u64 sequence; /* of flow ids; only that of the first program is used */
 };

@@ -14,6 +14,7 @@ export const flowsErrors = {
   X0_FLOWS_NAMESPACE: { when: "A configured network namespace cannot be opened.", exit: 1 },
   X0_FLOWS_NO_LIBC: { when: "The C library cannot be reached.", exit: 3 },
   X0_FLOWS_NOT_LINUX: { when: "Flows are to be observed on a system that is not Linux.", exit: 3 },
+  X0_FLOWS_OFF: { when: "Flows are asked for while they are not observed.", exit: 3 },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
 } as const;
 

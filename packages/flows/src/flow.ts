@@ -24,7 +24,7 @@ const processSchema = z
   .nullable();
 
 export const flowSchema = z.object({
-  id: z.string().describe("unique while the agent runs; later flows have greater numbers"),
+  id: z.string().describe("unique while the agent runs"),
   state: z.enum(["active", "ended"]),
   start: z.iso.datetime(),
   end: z.iso.datetime().describe("time of the latest packet"),

@@ -5,6 +5,7 @@ export { attachType, createLink, loadProgram, programType } from "./kernel/bpf.t
 export type { Libc, Memory } from "./kernel/libc.ts";
 export { openLibc } from "./kernel/libc.ts";
 export { flowsCommands } from "./observe/command.ts";
+export { flowsPart } from "./part.ts";
 export type { CaptureOptions } from "./replay/capture.ts";
 export { readCapture } from "./replay/capture.ts";
 export type { CapturedPacket } from "./replay/pcap.ts";

@@ -6,6 +6,7 @@ const state = z.enum(["on", "degraded", "off", "failed"]);
 const feature = z.object({
   name: z.string(),
   state,
+  detail: z.string().optional().describe("how it works here"),
   reason: z.string().optional().describe("why it is not fully on"),
   hint: z.string().optional().describe("what turns it on"),
 });

@@ -11,7 +11,14 @@ export interface PartEntry {
 }
 
 /** Every part of the product, in the order in which they start. */
-export const parts: readonly PartEntry[] = [];
+export const parts: readonly PartEntry[] = [
+  {
+    name: "flows",
+    summary: "Network flows of this machine, from the kernel",
+    verbs: ["observe"],
+    load: async () => (await import("@x0tta6bl4/flows")).flowsPart as PartDefinition,
+  },
+];
 
 export function loadParts(entries: readonly PartEntry[]): Promise<PartDefinition[]> {
   return Promise.all(entries.map((entry) => entry.load()));

@@ -55,6 +55,8 @@ export interface FlowTable {
    * @returns the slot, or -1 if nothing changed since the last report.
    */
   report(words: Uint32Array, key: number, flow: number, delta: Delta): number;
+  /** The slot of a flow that is known and unchanged, marked as met by this read; -1 otherwise. */
+  seen(words: Uint32Array, flow: number): number;
   slotOf(id: number): number | undefined;
   raw(slot: number): Raw;
   isActive(slot: number): boolean;
@@ -122,6 +124,14 @@ export function createFlowTable(capacity: number): FlowTable {
     return slot;
   };
 
+  const isSame = (chunk: Uint32Array, at: number, words: Uint32Array, flow: number): boolean =>
+    chunk[at + word.lastNs] === words[flow + word.lastNs] &&
+    chunk[at + word.flags] === words[flow + word.flags] &&
+    chunk[at + word.packets] === words[flow + word.packets] &&
+    chunk[at + word.packets + 2] === words[flow + word.packets + 2] &&
+    chunk[at + word.process] === words[flow + word.process] &&
+    chunk[at + word.process + 2] === words[flow + word.process + 2];
+
   return {
     get active() {
       return slots.size;
@@ -154,13 +164,7 @@ export function createFlowTable(capacity: number): FlowTable {
       readAt[slot] = reads;
       const chunk = chunkOf(slot);
       const at = offsetOf(slot) + KEY_WORDS;
-      if (
-        chunk[at + word.lastNs] === words[flow + word.lastNs] &&
-        chunk[at + word.flags] === words[flow + word.flags] &&
-        chunk[at + word.packets] === words[flow + word.packets] &&
-        chunk[at + word.packets + 2] === words[flow + word.packets + 2]
-      )
-        return -1;
+      if (isSame(chunk, at, words, flow)) return -1;
       for (const side of [0, 1] as const) {
         delta.packets[side] =
           u64(words, flow + word.packets + 2 * side) - u64(chunk, at + word.packets + 2 * side);
@@ -169,6 +173,12 @@ export function createFlowTable(capacity: number): FlowTable {
       // An event may be read after a newer state of the same flow: counters never fall.
       if (delta.packets[0] < 0 || delta.packets[1] < 0) return -1;
       for (let i = 0; i < FLOW_WORDS; i++) chunk[at + i] = words[flow + i] as number;
+      return slot;
+    },
+    seen(words, flow) {
+      const slot = slots.get(u64(words, flow + word.id));
+      if (slot === undefined || !isSame(chunkOf(slot), offsetOf(slot) + KEY_WORDS, words, flow)) return -1;
+      readAt[slot] = reads;
       return slot;
     },
     slotOf: (id) => slots.get(id),

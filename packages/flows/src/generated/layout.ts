@@ -2,7 +2,7 @@
 
 export const programNames = ["x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_established","x0_sockets"] as const;
 export const mapNames = ["flows","events","totals","owners","processes","fragments"] as const;
-export const blobSections = { dataBytes: 95016, instructionBytes: 7216 } as const;
+export const blobSections = { dataBytes: 96976, instructionBytes: 7240 } as const;
 
 export const flowKeyLayout = {
   size: 44,
@@ -19,6 +19,7 @@ export const flowFlag = {
   opener: 8,
   openerGuessed: 16,
   closed: 32,
+  firstSender: 64,
   tcpFlags: 8,
 } as const;
 
@@ -41,6 +42,13 @@ export const eventType = {
   flowNew: 1,
   flowClosed: 2,
   flowReplaced: 3,
+} as const;
+
+export const flowEventLayout = {
+  size: 160,
+  type: 0,
+  key: 8,
+  flow: 56,
 } as const;
 
 export const ownerLayout = {

@@ -57,7 +57,8 @@ function startBanner(agent: Agent, look: Style, readyMs: number): string {
   for (const { name, state, features } of parts) {
     if (features.length === 0) lines.push(`  ${look.state(state, state.padEnd(8))} ${name}`);
     for (const feature of features) {
-      const reason = feature.reason === undefined ? "" : `: ${feature.reason}`;
+      const said = feature.reason ?? feature.detail;
+      const reason = said === undefined ? "" : `: ${said}`;
       lines.push(`  ${look.state(feature.state, feature.state.padEnd(8))} ${name}: ${feature.name}${reason}`);
       if (feature.hint !== undefined) lines.push(`           ${look.dim(feature.hint)}`);
     }

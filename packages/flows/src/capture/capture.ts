@@ -1,0 +1,304 @@
+/**
+ * The capturing side's heart: ring events and full reads of the kernel's flow map go into the flow table; from
+ * there come answers, changes for followers, and sums. Runs in a worker thread; everything here is synchronous
+ * but for the two timers.
+ *
+ * Reading rule: the kernel's totals are read before the map. Every packet in them is in some flow by then, so what
+ * the flows lack was evicted and is lost: the figure can be late, never false.
+ */
+import type { Clock, Feature } from "@x0tta6bl4/core";
+import { parseMoment } from "@x0tta6bl4/core";
+import { flowsFail } from "../errors.ts";
+import { parseAddressPrefix, processTest, requireProtocol } from "../filter.ts";
+import type { Flow, FlowChange, FlowList, FlowQuery } from "../flow.ts";
+import { eventType, flowEventLayout, flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
+import { mapAccess, readBatches } from "../kernel/bpf.ts";
+import { cgroupPaths } from "../kernel/cgroups.ts";
+import type { Libc } from "../kernel/libc.ts";
+import { openRing } from "../kernel/ring.ts";
+import { protocolNumbers } from "../protocols.ts";
+import type { CaptureOptions, Totals } from "./contract.ts";
+import { describe, type Names, passes, type RawFilter } from "./describe.ts";
+import { createFollowers } from "./followers.ts";
+import { type KernelSide, openKernelSide } from "./kernel-side.ts";
+import { createProcesses } from "./processes.ts";
+import { createFlowTable, type Delta, FLOW_WORDS, KEY_WORDS, type Raw, u64, word } from "./table.ts";
+import { createTally } from "./tally.ts";
+
+const BATCH = 4096;
+/** Packets of a closed connection that may still come: the last ACK, a retransmitted FIN. */
+const LINGER_NS = 2e9;
+/** A list within this time of the last read is answered from it. */
+const READ_AGAIN_MS = 100;
+const FIND_OWNERS_MS = 5000;
+
+export interface Capture {
+  features(): readonly Feature[];
+  list(query: FlowQuery): FlowList;
+  follow(id: number, query: FlowQuery, updates: boolean): void;
+  unfollow(id: number): void;
+  totals(): Totals;
+  /** Reads the ring. @returns how many events there were. */
+  drain(): number;
+  /** Reads the whole map and ends what is over. */
+  read(): void;
+  /** Device news, one waiting device at a time. @returns whether more devices wait. */
+  tend(): boolean;
+  close(): void;
+}
+
+export interface CaptureOutput {
+  changes(id: number, changes: readonly FlowChange[], dropped: number): void;
+}
+
+/** @throws what `openKernelSide` throws */
+export function openCapture(
+  libc: Libc,
+  options: CaptureOptions,
+  clock: Clock,
+  output: CaptureOutput,
+): Capture {
+  const kernel: KernelSide = openKernelSide(libc, options);
+  const table = createFlowTable(options.maxFlows + options.recentFlows);
+  const tally = createTally();
+  const followers = createFollowers(output);
+  const cgroups = kernel.cgroupRoot === undefined ? undefined : cgroupPaths(kernel.cgroupRoot, clock.nowMs);
+  const processes = createProcesses(libc, kernel.maps.processes, { cgroups, nowMs: clock.nowMs });
+  const ring = openRing(libc, kernel.maps.events, options.ringBytes);
+  const keys = libc.allocate(BATCH * flowKeyLayout.size);
+  const values = libc.allocate(BATCH * flowLayout.size);
+  const cursor = libc.allocate(8);
+  const key = libc.allocate(flowKeyLayout.size);
+  const value = libc.allocate(flowLayout.size);
+  // Keys and values of a batch, side by side as in an event, for `report`.
+  const batchKeys = new Uint32Array(keys.bytes.buffer);
+  const batchValues = new Uint32Array(values.bytes.buffer);
+  const entry = new Uint32Array(KEY_WORDS + FLOW_WORDS);
+  const access = mapAccess(libc);
+  const delta: Delta = { fresh: false, packets: [0, 0], bytes: [0, 0] };
+  const startedMs = clock.nowMs();
+  let offsetMs = startedMs - Number(clock.monotonicNs()) / 1e6;
+  let readMs = Number.NEGATIVE_INFINITY;
+  let ownersMs = startedMs;
+  let orphans = 0;
+  let lostPackets = 0;
+  let lostBytes = 0;
+  let kernelTotals = kernel.totals();
+
+  const names: Names = {
+    wallMs: (monotonicNs) => offsetMs + monotonicNs / 1e6,
+    namespaceInode: kernel.attachments.namespaceInode,
+    interfaceName: kernel.attachments.interfaceName,
+    process: processes.get,
+  };
+  const flowOf = (slot: number): Flow => describe(table.raw(slot), table.isActive(slot), names);
+
+  /** Enters one report; @returns the slot, or -1 where nothing changed. */
+  const enter = (words: Uint32Array, keyAt: number, flowAt: number): number => {
+    const slot = table.report(words, keyAt, flowAt, delta);
+    if (slot < 0) return slot;
+    const raw = table.raw(slot);
+    tally.add(raw, delta);
+    if (delta.fresh) {
+      let owned = false;
+      for (const side of [0, 2]) {
+        const [low, high] = [
+          raw.words[raw.flow + word.process + side] as number,
+          raw.words[raw.flow + word.process + side + 1] as number,
+        ];
+        if (high !== 0) owned = true;
+        // Now, while the process lives.
+        if (high !== 0) processes.note(low, high);
+      }
+      if (!owned) orphans++;
+      followers.started(slot);
+    } else followers.updated(slot);
+    return slot;
+  };
+
+  const finish = (slot: number): void => {
+    if (!table.isActive(slot)) return;
+    table.end(slot);
+    followers.ended(slot);
+  };
+
+  const drain = (): number => {
+    const count = ring.drain((words, at) => {
+      const keyAt = at + flowEventLayout.key / 4;
+      const flowAt = at + flowEventLayout.flow / 4;
+      enter(words, keyAt, flowAt);
+      if (words[at] !== eventType.flowReplaced) return;
+      const slot = table.slotOf(u64(words, flowAt + word.id));
+      if (slot !== undefined) finish(slot);
+    });
+    followers.flush(flowOf);
+    return count;
+  };
+
+  /** Takes a flow out of the kernel's map with its very last figures. */
+  const remove = (slot: number): void => {
+    const { words, key: at } = table.raw(slot);
+    new Uint32Array(key.bytes.buffer).set(words.subarray(at, at + KEY_WORDS));
+    if (access.lookupAndDelete(kernel.maps.flows, key, value) >= 0) {
+      entry.set(words.subarray(at, at + KEY_WORDS));
+      entry.set(new Uint32Array(value.bytes.buffer, 0, FLOW_WORDS), KEY_WORDS);
+      enter(entry, 0, KEY_WORDS);
+    }
+    finish(slot);
+  };
+
+  const isOver = (raw: Raw, nowNs: number): boolean => {
+    const flags = raw.words[raw.flow + word.flags] as number;
+    const idleNs = nowNs - u64(raw.words, raw.flow + word.lastNs);
+    if (flags & flowFlag.closed) return idleNs > LINGER_NS;
+    if (((raw.words[raw.key + word.protocol] as number) & 0xff) !== protocolNumbers.tcp)
+      return idleNs > options.idleMs * 1e6;
+    const answered = [0, 2].every((side) => u64(raw.words, raw.flow + word.packets + side) > 0);
+    return idleNs > (answered ? options.tcpIdleMs : options.idleMs) * 1e6;
+  };
+
+  const read = (): void => {
+    drain();
+    const before = kernel.totals();
+    const nowNs = Number(clock.monotonicNs());
+    const offset = clock.nowMs() - nowNs / 1e6;
+    // A step of the clock or a suspended machine; jitter must not move the times of flows.
+    if (Math.abs(offset - offsetMs) > 1000) offsetMs = offset;
+    const over: number[] = [];
+    table.beginRead();
+    readBatches(libc, kernel.maps.flows, { keys, values, cursor, capacity: BATCH }, (count) => {
+      for (let index = 0; index < count; index++) {
+        const keyAt = index * KEY_WORDS;
+        const flowAt = index * FLOW_WORDS;
+        let slot = table.seen(batchValues, flowAt);
+        if (slot < 0) {
+          entry.set(batchKeys.subarray(keyAt, keyAt + KEY_WORDS));
+          entry.set(batchValues.subarray(flowAt, flowAt + FLOW_WORDS), KEY_WORDS);
+          slot = enter(entry, 0, KEY_WORDS);
+        }
+        if (slot >= 0 && isOver(table.raw(slot), nowNs)) over.push(slot);
+      }
+    });
+    for (const slot of table.missing()) finish(slot);
+    for (const slot of over) remove(slot);
+    lostPackets = Math.max(lostPackets, before.packets - tally.packets);
+    lostBytes = Math.max(lostBytes, before.bytes - tally.bytes);
+    kernelTotals = before;
+    readMs = clock.nowMs();
+    if (orphans > 0 && readMs - ownersMs > FIND_OWNERS_MS) {
+      orphans = 0;
+      ownersMs = readMs;
+      kernel.findOwners();
+    }
+    followers.flush(flowOf);
+  };
+
+  const refresh = (): void => {
+    if (clock.nowMs() - readMs > READ_AGAIN_MS) read();
+    else drain();
+  };
+
+  const totals = (): Totals => ({
+    timeMs: clock.nowMs(),
+    traffic: tally.traffic.filter((one) => one.flows > 0 || one.packets > 0),
+    active: table.active,
+    lost: {
+      events: kernelTotals.lostEvents,
+      packets: lostPackets,
+      bytes: lostBytes,
+      uncounted: kernelTotals.uncounted,
+    },
+    notIp: kernelTotals.notIp,
+    malformed: kernelTotals.malformed,
+    programs: kernelTotals.programs,
+  });
+
+  return {
+    features: () => kernel.features(),
+    list(query) {
+      refresh();
+      const nowMs = clock.nowMs();
+      const matches = compile(query, nowMs, names);
+      const after = query.after === undefined ? undefined : parseCursor(query.after);
+      const limit = Math.min(query.limit, query.last ?? query.limit);
+      const flows: Flow[] = [];
+      let next: string | null = null;
+      let cursorOfLast: string | null = null;
+      for (const slot of table.newestFirst()) {
+        const raw = table.raw(slot);
+        const firstNs = u64(raw.words, raw.flow + word.firstNs);
+        const id = u64(raw.words, raw.flow + word.id);
+        if (after !== undefined && (firstNs > after.firstNs || (firstNs === after.firstNs && id >= after.id)))
+          continue;
+        if (!matches(raw)) continue;
+        if (flows.length === limit) {
+          // `last` is all that was asked for.
+          if (query.last !== limit) next = cursorOfLast;
+          break;
+        }
+        flows.push(flowOf(slot));
+        cursorOfLast = `${firstNs}-${id}`;
+      }
+      return {
+        flows,
+        next,
+        covers: {
+          from: new Date(startedMs).toISOString(),
+          to: new Date(readMs).toISOString(),
+          lostPackets,
+        },
+      };
+    },
+    follow(id, query, updates) {
+      const filter = compile(query, clock.nowMs(), names);
+      followers.add(id, (slot) => filter(table.raw(slot)), updates);
+    },
+    unfollow: (id) => followers.remove(id),
+    totals() {
+      refresh();
+      return totals();
+    },
+    drain,
+    read,
+    tend() {
+      kernel.attachments.poll();
+      return kernel.attachments.step();
+    },
+    close() {
+      ring.close();
+      kernel.close();
+      processes.close();
+      for (const memory of [keys, values, cursor, key, value]) memory.free();
+    },
+  };
+}
+
+/** All filters of a query over the kernel form; the process, which costs most, last. @throws X0_FLOWS_INVALID_FILTER */
+function compile(query: FlowQuery, nowMs: number, names: Names): (raw: Raw) => boolean {
+  const filter: RawFilter = {
+    ...(query.protocol === undefined ? {} : { protocol: requireProtocol(query.protocol) }),
+    ...(query.port === undefined ? {} : { port: query.port }),
+    ...(query.ip === undefined ? {} : { prefix: parseAddressPrefix(query.ip) }),
+    ...(query.since === undefined ? {} : { sinceMs: parseMoment(query.since, nowMs) }),
+    ...(query.until === undefined ? {} : { untilMs: parseMoment(query.until, nowMs) }),
+  };
+  const isWanted = query.process === undefined ? undefined : processTest(query.process);
+  return (raw) => {
+    if (!passes(raw, filter, names)) return false;
+    if (isWanted === undefined) return true;
+    return [0, 2].some((side) => {
+      const at = raw.flow + word.process + side;
+      return isWanted(names.process(raw.words[at] as number, raw.words[at + 1] as number));
+    });
+  };
+}
+
+/** @throws X0_FLOWS_INVALID_FILTER */
+function parseCursor(text: string): { firstNs: number; id: number } {
+  const match = /^(\d+)-(\d+)$/.exec(text);
+  if (match === null)
+    throw flowsFail("X0_FLOWS_INVALID_FILTER", `after cannot be "${text}"`, {
+      hint: "pass `next` of the answer before",
+    });
+  return { firstNs: Number(match[1]), id: Number(match[2]) };
+}

@@ -1,0 +1,217 @@
+/**
+ * Everything of ours in the kernel: loads the programs, attaches the socket hooks, finds the owners of sockets
+ * that are older than we are, then attaches to the devices. What cannot be had is a feature that says why.
+ */
+import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
+import { type Feature, messageOf, X0Error } from "@x0tta6bl4/core";
+import { program as programNumber, totalsLayout } from "../generated/layout.ts";
+import {
+  attachType,
+  createLink,
+  enableRunTimeStatistics,
+  mapAccess,
+  programInfo,
+  runIterator,
+} from "../kernel/bpf.ts";
+import { cgroupRoot } from "../kernel/cgroups.ts";
+import { kernelError, type Libc } from "../kernel/libc.ts";
+import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
+import { type Loaded, loadSkeleton } from "../kernel/skeleton.ts";
+import { type Attachments, openAttachments } from "./attachments.ts";
+import type { CaptureOptions, ProgramTotals } from "./contract.ts";
+
+const socketHooks = [
+  ["x0_socket", attachType.socketCreate],
+  ["x0_connect4", attachType.connect4],
+  ["x0_connect6", attachType.connect6],
+  ["x0_sendmsg4", attachType.sendmsg4],
+  ["x0_sendmsg6", attachType.sendmsg6],
+  ["x0_established", attachType.socketOps],
+] as const;
+
+/** Program names as metrics show them, by number in `totals`. */
+const programs = {
+  ingress: ["x0_ingress", programNumber.ingress],
+  egress: ["x0_egress", programNumber.egress],
+  socket: ["x0_socket", programNumber.socket],
+  connect: ["x0_connect4", programNumber.connect],
+  sendmsg: ["x0_sendmsg4", programNumber.sendmsg],
+  established: ["x0_established", programNumber.established],
+  sockets: ["x0_sockets", programNumber.sockets],
+} as const satisfies Readonly<Record<string, readonly [ProgramName, number]>>;
+
+/** Sums over all CPUs and programs of what the kernel side counted. */
+export interface KernelTotals {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly uncounted: number;
+  readonly notIp: number;
+  readonly malformed: number;
+  readonly lostEvents: number;
+  readonly programs: readonly ProgramTotals[];
+}
+
+export interface KernelSide {
+  readonly maps: Readonly<Record<MapName, number>>;
+  readonly attachments: Attachments;
+  readonly cgroupRoot: string | undefined;
+  features(): readonly Feature[];
+  totals(): KernelTotals;
+  /** Looks again for owners of sockets that nobody claimed. */
+  findOwners(): void;
+  close(): void;
+}
+
+/** @throws X0_FLOWS_KERNEL_CALL, X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_TOO_OLD */
+export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide {
+  const loaded = loadSkeleton(libc, shippedPrograms(), {
+    flows: options.maxFlows,
+    events: options.ringBytes,
+  });
+  const descriptors: number[] = [];
+  const features: Feature[] = [];
+  let attachments: Attachments | undefined;
+  const close = (): void => {
+    attachments?.close();
+    for (const descriptor of descriptors.splice(0)) libc.close(descriptor);
+    loaded.close();
+  };
+  try {
+    const root = cgroupRoot();
+    features.push(attachSocketHooks(libc, loaded, root, descriptors));
+    features.push(findOlderSockets(libc, loaded));
+    let statistics = -1;
+    if (options.runTimeStatistics) {
+      statistics = enableRunTimeStatistics(libc);
+      if (statistics >= 0) descriptors.push(statistics);
+      features.push(statisticsFeature(statistics));
+    }
+    attachments = openAttachments(libc, {
+      programs: loaded.programs,
+      mode: options.attach,
+      namespaces: options.namespaces,
+    });
+    const devices = attachments;
+    const readTotals = totalsReader(libc, loaded);
+    return {
+      maps: loaded.maps,
+      attachments: devices,
+      cgroupRoot: root,
+      features: () => [deviceFeature(devices), ...features],
+      totals: () => readTotals(statistics >= 0),
+      findOwners: () => void findOlderSockets(libc, loaded),
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function deviceFeature(attachments: Attachments): Feature {
+  const { attached, skipped } = attachments.summary();
+  const detail = `${attachments.mode} on ${attached} ${attached === 1 ? "device" : "devices"}`;
+  if (skipped.length === 0) return { name: "packets", state: "on", detail };
+  return { name: "packets", state: "degraded", detail, reason: `not observed: ${skipped.join(", ")}` };
+}
+
+function attachSocketHooks(
+  libc: Libc,
+  loaded: Loaded<MapName, ProgramName>,
+  root: string | undefined,
+  descriptors: number[],
+): Feature {
+  const name = "processes of flows";
+  if (root === undefined)
+    return {
+      name,
+      state: "off",
+      reason: "no cgroup v2 hierarchy is mounted",
+      hint: "mount -t cgroup2 none /sys/fs/cgroup/unified",
+    };
+  const folder = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    for (const [program, type] of socketHooks) {
+      const link = createLink(libc, loaded.programs[program], folder, type);
+      if (link < 0) throw kernelError(`attaching ${program} to the cgroup ${root}`, link);
+      descriptors.push(link);
+    }
+    return { name, state: "on" };
+  } catch (error) {
+    return off(name, error);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function findOlderSockets(libc: Libc, loaded: Loaded<MapName, ProgramName>): Feature {
+  const name = "processes older than the agent";
+  const buffer = Buffer.alloc(4096);
+  try {
+    runIterator(libc, loaded.programs.x0_sockets, (fd) => {
+      while (readSync(fd, buffer) > 0);
+    });
+    return { name, state: "on" };
+  } catch (error) {
+    return off(name, error);
+  }
+}
+
+function statisticsFeature(result: number): Feature {
+  const name = "run time of BPF programs";
+  if (result >= 0) return { name, state: "on" };
+  return {
+    name,
+    state: "off",
+    reason: "the kernel's run-time statistics need CAP_SYS_ADMIN",
+    hint: "run as root, add CAP_SYS_ADMIN, or set flows.run_time_statistics = false",
+  };
+}
+
+function off(name: string, error: unknown): Feature {
+  const hint = error instanceof X0Error ? error.hint : undefined;
+  return { name, state: "off", reason: messageOf(error), ...(hint === undefined ? {} : { hint }) };
+}
+
+function totalsReader(
+  libc: Libc,
+  loaded: Loaded<MapName, ProgramName>,
+): (withRunTime: boolean) => KernelTotals {
+  const cpus = possibleCpus();
+  const key = libc.allocate(4);
+  const value = libc.allocate(totalsLayout.size * cpus);
+  const access = mapAccess(libc);
+  const field = (at: number): number => {
+    let sum = 0;
+    for (let cpu = 0; cpu < cpus; cpu++)
+      sum += Number(value.view.getBigUint64(cpu * totalsLayout.size + at, true));
+    return sum;
+  };
+  return (withRunTime) => {
+    const sums = { packets: 0, bytes: 0, uncounted: 0, notIp: 0, malformed: 0, lostEvents: 0 };
+    const each = Object.entries(programs).map(([name, [program, number]]): ProgramTotals => {
+      key.view.setUint32(0, number, true);
+      const result = access.lookup(loaded.maps.totals, key, value);
+      if (result < 0) throw kernelError("reading the programs' totals", result);
+      const lost = field(totalsLayout.lost);
+      if (number === programNumber.ingress || number === programNumber.egress) {
+        sums.packets += field(totalsLayout.packets);
+        sums.bytes += field(totalsLayout.bytes);
+        sums.uncounted += field(totalsLayout.uncounted);
+        sums.notIp += field(totalsLayout.notIp);
+        sums.malformed += field(totalsLayout.malformed);
+        sums.lostEvents += lost;
+      }
+      const events = field(totalsLayout.events);
+      if (!withRunTime) return { name, events, lost };
+      return { name, events, lost, runSeconds: programInfo(libc, loaded.programs[program]).runSeconds };
+    });
+    return { ...sums, programs: each };
+  };
+}
+
+/** Per-CPU values come for every CPU that could ever be there: "0-3" or "0". */
+function possibleCpus(): number {
+  const text = readFileSync("/sys/devices/system/cpu/possible", "utf8").trim();
+  return Number(text.split(/[-,]/).at(-1)) + 1;
+}

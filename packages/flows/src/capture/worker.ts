@@ -1,0 +1,58 @@
+/** The capturing thread: opens the kernel side when told to, then polls ring, map and devices. */
+import { parentPort } from "node:worker_threads";
+import { serveChannel, systemClock } from "@x0tta6bl4/core";
+import { openLibc } from "../kernel/libc.ts";
+import { type Capture, openCapture } from "./capture.ts";
+import type { CaptureContract } from "./contract.ts";
+
+/** A busy ring is read often, a quiet one rarely: at most this much is how late a new flow shows. */
+const BUSY_MS = 5;
+const QUIET_MS = 50;
+
+if (parentPort === null) throw new Error("this module is the entry of a worker thread");
+const port = parentPort;
+let capture: Capture | undefined;
+let timer: NodeJS.Timeout | undefined;
+let readTimer: NodeJS.Timeout | undefined;
+
+function opened(): Capture {
+  if (capture === undefined) throw new Error("the capture is not open");
+  return capture;
+}
+
+const server = serveChannel<CaptureContract>(port, {
+  open(options) {
+    const opening = openCapture(openLibc(), options, systemClock, {
+      changes: (id, changes, dropped) => server.emit("changes", { id, changes, dropped }),
+    });
+    capture = opening;
+    const attachRest = (): void => {
+      if (capture !== opening) return;
+      if (opening.tend()) setImmediate(attachRest);
+      else server.emit("features", opening.features());
+    };
+    setImmediate(attachRest);
+    const drain = (): void => {
+      timer = setTimeout(drain, opening.drain() > 0 ? BUSY_MS : QUIET_MS);
+    };
+    drain();
+    readTimer = setInterval(() => {
+      opening.read();
+      if (opening.tend()) attachRest();
+      server.emit("totals", opening.totals());
+    }, options.readIntervalMs);
+    return opening.features();
+  },
+  list: (query) => opened().list(query),
+  follow: ({ id, query, updates }) => opened().follow(id, query, updates),
+  unfollow: (id) => opened().unfollow(id),
+  totals: () => opened().totals(),
+  close() {
+    clearTimeout(timer);
+    clearInterval(readTimer);
+    capture?.close();
+    capture = undefined;
+    // After the answer has left.
+    setImmediate(() => port.close());
+  },
+});
