@@ -79,6 +79,14 @@ describe("addresses, ports and bytes", () => {
   });
 });
 
+test("addresses are copies: a flow must not keep the chunk of its first packet in memory", () => {
+  for (const packet of [ipv4(v4, syn), ipv6(v6, syn)]) {
+    const chunk = Buffer.concat([new Uint8Array(65_536), packet]).subarray(65_536);
+    const decoded = decodePacket(linkType.RAW, chunk, chunk.length);
+    expect([decoded?.source.buffer.byteLength, decoded?.destination.buffer.byteLength]).toEqual([16, 16]);
+  }
+});
+
 describe("link types", () => {
   const four = ipv4(v4, syn);
   const six = ipv6(v6, syn);

@@ -219,8 +219,8 @@ function decodeIPv6(data: Uint8Array, { offset, vlans }: Network, wireBytes: num
     at += size;
     if (fragment !== null && fragment.offsetBytes > 0) break;
   }
-  const source = data.slice(offset + 8, offset + 24);
-  const destination = data.slice(offset + 24, offset + 40);
+  const source = copied(data, offset + 8);
+  const destination = copied(data, offset + 24);
   return withTransport(data, { source, destination, protocol, bytes, fragment, vlans, at, end });
 }
 
@@ -302,6 +302,13 @@ export function isEcho(protocol: number, type: number): boolean {
 
 export function isEchoRequest(protocol: number, type: number): boolean {
   return type === (protocol === protocolNumbers.icmp ? 8 : 128);
+}
+
+/** `slice` of a `Buffer` would be a view that keeps its whole chunk in memory as long as the flow lives. */
+function copied(data: Uint8Array, at: number): Uint8Array {
+  const address = new Uint8Array(16);
+  address.set(data.subarray(at, at + 16));
+  return address;
 }
 
 function mapped(data: Uint8Array, at: number): Uint8Array {
