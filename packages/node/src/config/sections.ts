@@ -28,7 +28,7 @@ export type NodeConfig = z.infer<typeof nodeConfigSchema>;
 /** The node's own section, then each part's. */
 export function sectionsOf(parts: readonly PartDefinition[]): readonly Section[] {
   return [
-    { name: "node", summary: "The agent itself.", schema: nodeConfigSchema },
+    { name: "node", summary: "The agent itself", schema: nodeConfigSchema },
     ...parts.map((part) => ({ name: part.name, summary: part.summary, schema: part.config })),
   ];
 }
