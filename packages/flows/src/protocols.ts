@@ -50,6 +50,15 @@ export function protocolNumber(text: string): number | undefined {
   return numbers.get(text.toLowerCase());
 }
 
+/** Whether a type of ICMP or ICMPv6 is an echo request or reply: RFC 792, RFC 4443 §4. */
+export function isEcho(protocol: number, type: number): boolean {
+  return isEchoRequest(protocol, type) || type === (protocol === protocolNumbers.icmp ? 0 : 129);
+}
+
+export function isEchoRequest(protocol: number, type: number): boolean {
+  return type === (protocol === protocolNumbers.icmp ? 8 : 128);
+}
+
 /** Bit n of the TCP header's flag byte is `tcpFlags[n]` (RFC 9293 §3.1). */
 export const tcpFlags = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"] as const;
 

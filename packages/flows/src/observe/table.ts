@@ -5,6 +5,7 @@
 import { styleText } from "node:util";
 import { formatBytes, formatCount } from "@x0tta6bl4/core";
 import type { Flow, FlowChange, FlowProcess } from "../flow.ts";
+import { isEcho, protocolNumber } from "../protocols.ts";
 
 export interface TableOptions {
   /** Columns of the terminal; undefined where the output is none. */
@@ -216,8 +217,7 @@ function processOf(flow: Flow, side: "source" | "destination"): FlowProcess | nu
 
 function flags({ icmp, protocol, tcpFlags }: Flow): string {
   if (icmp === null) return tcpFlags.map((flag) => flag[0]).join("");
-  const echo = protocol === "icmp" ? [8, 0] : [128, 129];
-  return echo.includes(icmp.type) ? "echo" : `${icmp.type}/${icmp.code}`;
+  return isEcho(protocolNumber(protocol) ?? 0, icmp.type) ? "echo" : `${icmp.type}/${icmp.code}`;
 }
 
 function localTime(iso: string, today: string | undefined): string {

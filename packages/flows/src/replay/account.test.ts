@@ -10,6 +10,7 @@ import {
   ipv4Fragments,
   ipv6,
   ipv6Fragments,
+  sctp,
   type TcpOptions,
   tcp,
   type Upper,
@@ -166,6 +167,11 @@ describe("who opened it", () => {
     ["in the middle, the sender if it is the client", up({ flags: ACK }), `${client}:40000`],
     ["in the middle, the first sender between two high ports", down({ sourcePort: 8080 }), `${server}:8080`],
     ["in the middle, the first sender between two low ports", udpFrom(123, 53), `${client}:123`],
+    [
+      "an SCTP server that is seen first",
+      from(server, client, sctp({ sourcePort: 179, destinationPort: 5000 })),
+      `${client}:5000`,
+    ],
     ["a UDP client", udpFrom(40_000, 53), `${client}:40000`],
     ["a UDP server that is seen first", udpFrom(53, 40_000), `${server}:40000`],
     [

@@ -51,6 +51,7 @@ describe("addresses, ports and bytes", () => {
     ["IPv4 UDP", ipv4(v4, udp(ports, payload)), { ...ports, protocol: 17, bytes: 128 }],
     ["IPv6 UDP", ipv6(v6, udp(ports, payload)), { ...ports, protocol: 17, bytes: 148 }],
     ["SCTP", ipv4(v4, sctp(ports)), { ...ports, protocol: 132, bytes: 32 }],
+    ["UDP-Lite", ipv4(v4, { ...udp(ports), protocol: 136 }), { ...ports, protocol: 136, bytes: 28 }],
     ["IPv4 options", ipv4({ ...v4, options: new Uint8Array(40) }, syn), { ...ports, bytes: 80, flags: 2 }],
     [
       "GRE has no ports",

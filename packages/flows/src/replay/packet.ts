@@ -2,7 +2,7 @@
  * What flow accounting needs of a captured frame. This is also the oracle of the kernel programs: both must
  * agree on every field for every frame, so each rule on malformed and cut frames is written down here.
  *
- * Sources: RFC 791, 8200, 4302 (AH), 9293, 768, 792, 4443, 9260; LINKTYPE_* of the tcpdump group; IEEE 802.1Q.
+ * Sources: RFC 791, 8200, 4302 (AH), 9293, 768, 792, 3828, 4443, 9260; LINKTYPE_* of the tcpdump group; IEEE 802.1Q.
  *
  * - Bytes are layer-3 bytes: IPv4's total length, IPv6's payload length + 40, at most what the frame had on the
  *   wire (`originalLength`) behind its link header; padding of short frames does not count. Where segmentation
@@ -13,7 +13,7 @@
  *   14, ICMP's type and code 2 and an echo's id 6; what is not there is 0, `tcp` and `icmp` are null.
  * - An extension header that is cut, or the ninth, ends the chain: its own number is then the protocol.
  */
-import { protocolNumbers } from "../protocols.ts";
+import { isEcho, protocolNumbers } from "../protocols.ts";
 
 export interface Packet {
   /** 16 bytes, IPv4 as `::ffff:a.b.c.d`. */
@@ -21,7 +21,7 @@ export interface Packet {
   readonly destination: Uint8Array;
   /** Behind IPv6's extension headers; AH counts as one in IPv6 only. */
   readonly protocol: number;
-  /** TCP, UDP and SCTP; 0 for others and for fragments after the first. */
+  /** TCP, UDP, UDP-Lite and SCTP; 0 for others and for fragments after the first. */
   readonly sourcePort: number;
   readonly destinationPort: number;
   /** Layer-3 bytes on the wire. */
@@ -258,11 +258,7 @@ interface Transport extends Omit<Packet, "sourcePort" | "destinationPort" | "tcp
 function withTransport(data: Uint8Array, found: Transport): Packet {
   const { source, destination, protocol, bytes, fragment, vlans, at, end } = found;
   const readable = fragment !== null && fragment.offsetBytes > 0 ? 0 : Math.min(data.length, end) - at;
-  const ports =
-    readable >= 4 &&
-    (protocol === protocolNumbers.tcp ||
-      protocol === protocolNumbers.udp ||
-      protocol === protocolNumbers.sctp);
+  const ports = readable >= 4 && hasPorts(protocol);
   return {
     source,
     destination,
@@ -275,6 +271,15 @@ function withTransport(data: Uint8Array, found: Transport): Packet {
     fragment,
     vlans,
   };
+}
+
+function hasPorts(protocol: number): boolean {
+  return (
+    protocol === protocolNumbers.tcp ||
+    protocol === protocolNumbers.udp ||
+    protocol === protocolNumbers.sctp ||
+    protocol === protocolNumbers.udplite
+  );
 }
 
 function tcpHeader(data: Uint8Array, at: number, end: number): TcpHeader {
@@ -293,15 +298,6 @@ function icmpHeader(protocol: number, data: Uint8Array, at: number, readable: nu
   const type = data[at] as number;
   const id = isEcho(protocol, type) && readable >= 6 ? u16(data, at + 4) : 0;
   return { type, code: data[at + 1] as number, id };
-}
-
-/** Echo request or reply, RFC 792 and RFC 4443 §4. */
-export function isEcho(protocol: number, type: number): boolean {
-  return isEchoRequest(protocol, type) || type === (protocol === protocolNumbers.icmp ? 0 : 129);
-}
-
-export function isEchoRequest(protocol: number, type: number): boolean {
-  return type === (protocol === protocolNumbers.icmp ? 8 : 128);
 }
 
 /** `slice` of a `Buffer` would be a view that keeps its whole chunk in memory as long as the flow lives. */

@@ -1,6 +1,6 @@
 /** Which conversation a packet belongs to, and which side opened it. */
-import { protocolNumbers, tcpFlag } from "../protocols.ts";
-import { type IcmpHeader, isEcho, isEchoRequest, type Packet } from "./packet.ts";
+import { isEcho, isEchoRequest, tcpFlag } from "../protocols.ts";
+import type { IcmpHeader, Packet } from "./packet.ts";
 
 /** What tells conversations between two addresses apart. */
 export interface Parties {
@@ -61,8 +61,7 @@ export function senderOpened({ tcp }: Packet, parties: Parties): boolean {
   if (icmp !== null) return !isEcho(protocol, icmp.type) || isEchoRequest(protocol, icmp.type);
   if (tcp !== null && (tcp.flags & tcpFlag.SYN) !== 0) return (tcp.flags & tcpFlag.ACK) === 0;
   // Joined in the middle: the only well-known port is the server's.
-  const hasServer = protocol === protocolNumbers.tcp || protocol === protocolNumbers.udp;
-  return !(hasServer && isWellKnown(sourcePort) && !isWellKnown(destinationPort));
+  return !(isWellKnown(sourcePort) && !isWellKnown(destinationPort));
 }
 
 function isWellKnown(port: number): boolean {

@@ -1,7 +1,7 @@
 import { formatAddress, isMappedIPv4 } from "../address.ts";
 import type { Flow } from "../flow.ts";
-import { protocolName, tcpFlag, tcpFlagNames } from "../protocols.ts";
-import { type IcmpHeader, isEchoRequest, type Packet, type TcpHeader } from "./packet.ts";
+import { isEchoRequest, protocolName, tcpFlag, tcpFlagNames } from "../protocols.ts";
+import type { IcmpHeader, Packet, TcpHeader } from "./packet.ts";
 import { type Parties, senderOpened } from "./parties.ts";
 import type { Linked, Recency } from "./recency.ts";
 
