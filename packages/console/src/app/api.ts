@@ -33,8 +33,8 @@ export interface Listener {
   open(): void;
   flow(change: FlowChange): void;
   totals(totals: Totals): void;
-  /** This browser read too slowly: changes are missing. */
-  dropped(): void;
+  /** The node or this browser was too slow: changes are missing. */
+  lost(): void;
   /** The stream broke or never opened; it will not come back by itself. */
   down(): void;
 }
@@ -45,7 +45,7 @@ export function listen(path: string, listener: Listener): () => void {
   source.addEventListener("open", () => listener.open());
   source.addEventListener("flow", (event) => listener.flow(JSON.parse(event.data)));
   source.addEventListener("totals", (event) => listener.totals(JSON.parse(event.data)));
-  source.addEventListener("dropped", () => listener.dropped());
+  for (const name of ["lost", "dropped"]) source.addEventListener(name, () => listener.lost());
   source.addEventListener("error", () => {
     // Reconnecting is ours: what changed meanwhile must be listed anew, and the reason be asked for.
     source.close();

@@ -3,7 +3,15 @@
  * again both after every interruption. Views read it when it says that it changed.
  */
 import { ApiError, getJson, listen } from "./api.ts";
-import { apiQuery, type Filter, isLive, isNewestFirst, newestFirst, type View } from "./query.ts";
+import {
+  apiQuery,
+  type Filter,
+  followQuery,
+  isLive,
+  isNewestFirst,
+  newestFirst,
+  type View,
+} from "./query.ts";
 import { FlowRows, rowLimit } from "./rows.ts";
 import { Series } from "./series.ts";
 import type { FlowList, Health, TotalsList } from "./shapes.ts";
@@ -111,13 +119,12 @@ export class FlowsModel {
     this.#abort.abort();
     this.#abort = new AbortController();
     this.loading = false;
-    const filter = this.#filter ?? {};
     if (!this.live) {
       this.#stop = () => {};
       void this.#guarded(() => this.#start());
       return;
     }
-    this.#stop = listen(`/api/v1/flows/follow${apiQuery(filter, { updates: "true" })}`, {
+    this.#stop = listen(`/api/v1/flows/follow${followQuery(this.#filter ?? {})}`, {
       // The list follows the stream's opening: a flow between the two is in both, never in neither.
       open: () => void this.#guarded(() => this.#start()),
       flow: (change) => {
@@ -129,7 +136,7 @@ export class FlowsModel {
         this.#aheadMs = Date.parse(totals.time) - Date.now();
         this.#changed();
       },
-      dropped: () => void this.#guarded(() => this.#load(pageSize, true)),
+      lost: () => void this.#guarded(() => this.#load(pageSize, true)),
       down: () => void this.#broken(),
     });
   }
@@ -199,10 +206,9 @@ export class FlowsModel {
   /** A broken stream does not tell why; an ordinary request does. */
   async #broken(): Promise<void> {
     await this.#guarded(async () => {
-      await getJson<FlowList>(
-        `/api/v1/flows${apiQuery(this.#filter ?? {}, { limit: "1" })}`,
-        this.#abort.signal,
-      );
+      const { signal } = this.#abort;
+      this.health ??= await getJson<Health>("/api/v1/health", signal);
+      await getJson<FlowList>(`/api/v1/flows${apiQuery(this.#filter ?? {}, { limit: "1" })}`, signal);
       throw new ApiError(0, "", "The live stream ended.");
     });
   }

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import {
   apiQuery,
   command,
+  followQuery,
   formatView,
   isLive,
   looksLikeAddress,
@@ -79,6 +80,10 @@ test.each([
 test("the node is asked for the filter, never for the order", () => {
   const { view } = parseView("?process=a%26b&sort=-sent&sel=7");
   expect(apiQuery(view.filter, { limit: "10" })).toBe("?limit=10&process=a%26b");
+});
+
+test("the live stream is asked without a time", () => {
+  expect(followQuery(parseView("?since=1h&port=53").view.filter)).toBe("?updates=true&port=53");
 });
 
 test("the command quotes what a shell would take apart", () => {

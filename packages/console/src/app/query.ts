@@ -108,6 +108,11 @@ export function apiQuery(filter: Filter, more: Readonly<Record<string, string>> 
   return query.size === 0 ? "" : `?${query}`;
 }
 
+/** The query string of the live stream, where `since` says nothing: what is still to come is later. */
+export function followQuery({ since: _, until: __, ...filter }: Filter): string {
+  return apiQuery(filter, { updates: "true" });
+}
+
 /** The command that shows the same flows in a terminal. */
 export function command(filter: Filter, more: string = ""): string {
   const options = filterKeys.flatMap((key) => {

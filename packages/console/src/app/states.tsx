@@ -48,6 +48,18 @@ function explain(status: number): { what: string; why: string; next: string } {
     };
   if (status === 400)
     return { what: "The node refuses this filter", why: "Change it above.", next: "x0 flows observe --help" };
+  if (status === 501)
+    return {
+      what: "This node does not observe flows",
+      why: "The node runs, but its kernel or its privileges do not allow it.",
+      next: "x0 doctor",
+    };
+  if (status === 503)
+    return {
+      what: "The node is not ready",
+      why: "It is starting or stopping; the page asks again by itself.",
+      next: "x0 up",
+    };
   return { what: "The node failed", why: "The page asks again by itself.", next: "x0 doctor" };
 }
 
