@@ -20,17 +20,14 @@ for (const kind of ["tbf", "htb"] as const)
     const bitsPerSecond = 16_000_000;
     const burstBytes = 8192;
     await using limit = await limitRate(a, "eth0", { kind, bitsPerSecond, burstBytes });
-    const before = await a.link("eth0");
     const start = performance.now();
     await tcpTraffic({ client: a, server: b, host: right.ipv4, requestBytes: 500_000 });
+    const { bytes, overlimits } = await limit.counters();
     const seconds = (performance.now() - start) / 1000;
-    const sentBytes = (await a.link("eth0")).sent.bytes - before.sent.bytes;
-    expect(sentBytes).toBeGreaterThan(500_000);
-    // A token bucket may overdraw by the packet under way. htb has two buckets, rate and ceil, filled alike.
-    expect(sentBytes).toBeLessThanOrEqual((bitsPerSecond / 8) * seconds + burstBytes + 1514);
-    const counters = await limit.counters();
-    expect(counters.overlimits).toBeGreaterThan(0);
-    expect(counters.bytes).toBe(sentBytes);
+    expect(bytes).toBeGreaterThan(500_000);
+    // A token bucket may overdraw by the packet under way.
+    expect(bytes).toBeLessThanOrEqual((bitsPerSecond / 8) * seconds + burstBytes + 1514);
+    expect(overlimits).toBeGreaterThan(0);
   });
 
 test("a tbf with a short queue drops", async (context) => {
