@@ -7,6 +7,7 @@ import type { Print } from "./output.ts";
 
 const defaultLast = 20;
 const mostPerPage = 10_000;
+const lostSchema = z.object({ events: z.number().int() });
 
 /** Shows what the running agent has seen, and with `--follow` goes on until the context's signal. */
 export async function observeAgent(context: CliContext, flags: ObserveFlags, print: Print): Promise<void> {
@@ -28,7 +29,7 @@ export async function observeAgent(context: CliContext, flags: ObserveFlags, pri
     await print(flows.map((flow) => ({ change: flow.state === "ended" ? "end" : "update", flow })));
     for (let event = await next; event.done !== true; event = await next) {
       next = ahead(live);
-      await show(context, event.value, flags, shown, print);
+      await show(context, event.value, shown, print);
     }
   } finally {
     await live.return?.();
@@ -45,20 +46,21 @@ function ahead(live: AsyncIterator<StreamEvent>): Promise<IteratorResult<StreamE
 async function show(
   context: CliContext,
   { event, data }: StreamEvent,
-  { output }: ObserveFlags,
   shown: Map<string, Flow["state"]>,
   print: Print,
 ): Promise<void> {
   if (event === "lost") {
-    context.stderr.write(`some flows are missing here: ${JSON.stringify(data)}\n`);
+    const { events } = parsed(lostSchema, data);
+    context.stderr.write(
+      `${events} starts and ends are missing here: they came faster than they were read\n`,
+    );
     return;
   }
   if (event !== "flow") return;
   const change = parsed(flowChangeSchema, data);
   const before = shown.get(change.flow.id);
   if (before === "ended" || (before === "active" && change.change === "start")) return;
-  // A table with a line for each update would bury the starts and ends; programs may want them.
-  if (change.change !== "update" || output === "json") await print([change]);
+  if (change.change !== "update") await print([change]);
 }
 
 /** @returns oldest first. */
