@@ -18,8 +18,9 @@ export async function observeAgent(context: CliContext, flags: ObserveFlags, pri
     return;
   }
   const { last, since, until } = flags;
-  const stream = context.agent.stream("/api/v1/flows/follow", filterOf(flags), context.signal);
-  const live = stream[Symbol.asyncIterator]();
+  const hangUp = new AbortController();
+  const signal = AbortSignal.any([context.signal, hangUp.signal]);
+  const live = context.agent.stream("/api/v1/flows/follow", filterOf(flags), signal)[Symbol.asyncIterator]();
   try {
     // Asked for before the history is read, so that nothing falls between both.
     let next = ahead(live);
@@ -32,6 +33,8 @@ export async function observeAgent(context: CliContext, flags: ObserveFlags, pri
       await show(context, event.value, shown, print);
     }
   } finally {
+    // Without this, `return` would wait for the event that was asked for ahead.
+    hangUp.abort();
     await live.return?.();
   }
 }

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -322,6 +323,21 @@ describe("the agent", async () => {
     const live = [event("start", 1), event("start", 2), event("start", 3)];
     const { stdout } = await observe(["-f", "--protocol", "udp", "-o", "json"], agentOf(flows, live));
     expect(changesOf(stdout)).toEqual(["start 2"]);
+  });
+
+  test("a fault while following hangs up, although the stream goes on", async () => {
+    let hungUp = false;
+    const endless: AgentClient = {
+      ...nothing,
+      async *stream(_path, _query, signal) {
+        yield { event: "flow", data: { change: "start", flow: {} } };
+        await once(signal, "abort");
+        hungUp = true;
+      },
+    };
+    const { stderr, exit } = await observe(["-f"], endless);
+    expect({ hungUp, exit }).toEqual({ hungUp: true, exit: 1 });
+    expect(stderr).toMatch(/not understood/);
   });
 
   test("an answer of another shape is an error that names the field", async () => {
