@@ -29,6 +29,7 @@ const args = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 const x0 = fileURLToPath(new URL("../packages/node/bin/x0.mjs", import.meta.url));
 

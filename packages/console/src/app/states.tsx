@@ -24,7 +24,8 @@ export function Broken({ trouble, nowMs, onRetry }: { trouble: Trouble; nowMs: n
       <p class="note">
         {error.code !== "" && `${error.code}: `}
         {error.message}
-        {error.hint !== null && ` ${error.hint}`}
+        {error.hint !== null && <br />}
+        {error.hint}
       </p>
       <button type="button" onClick={onRetry}>
         try now
@@ -80,7 +81,9 @@ export function Empty({ model, view, onView }: EmptyProps) {
       <p>{reason(model, view, filters)}</p>
       {filters.length === 0 && off !== undefined && (
         <p class="note">
-          {off.feature.name} is {off.feature.state}: {off.feature.reason} {off.feature.hint}
+          {off.feature.name} is {off.feature.state}: {off.feature.reason}
+          <br />
+          {off.feature.hint}
         </p>
       )}
       <Copy

@@ -215,10 +215,8 @@ function Address({ class: name, end }: { class: string; end: Endpoint }) {
   const bracketed = end.port !== 0 && end.ip.includes(":");
   return (
     <td class={`${name} m`} title={bracketed ? `[${end.ip}]:${end.port}` : `${end.ip}:${end.port}`}>
-      <span class="end">
-        <span class="p">{bracketed ? `[${end.ip}]` : end.ip}</span>
-        {end.port !== 0 && <span class="h">:{end.port}</span>}
-      </span>
+      <span class="p">{bracketed ? `[${end.ip}]` : end.ip}</span>
+      {end.port !== 0 && <span class="h">:{end.port}</span>}
     </td>
   );
 }
