@@ -16,6 +16,9 @@ const layers: readonly (readonly string[])[] = [
 /** Speaks HTTP to `node` and imports no package; `node` serves its files. */
 const apart = "console";
 
+/** Namespaces, traffic and faults for the tests of every package; seen from a package's folder. */
+const lab = "../../test/lab/index.ts";
+
 const scope = "@x0tta6bl4/";
 const product = fileURLToPath(new URL("..", import.meta.url));
 
@@ -55,12 +58,13 @@ function importViolations(name: string, folder: string, manifest: Manifest): str
   return sourcesBelow(join(folder, "src")).flatMap((file) => {
     const where = file.slice(dirname(folder).length + 1);
     // What only tests and the bundler use need not be there at run time.
-    const allowed = name === apart || /\.test\.tsx?$|\/testing\//.test(file) ? known : runtime;
+    const allowed = name === apart || isTest(file) ? known : runtime;
     return importsOf(readFileSync(file, "utf8")).flatMap((specifier) => {
-      if (specifier.startsWith("."))
-        return resolve(dirname(file), specifier).startsWith(`${folder}/`)
-          ? []
-          : [`${where} reaches into another package: ${specifier}`];
+      if (specifier.startsWith(".")) {
+        const target = resolve(dirname(file), specifier);
+        const inside = target.startsWith(`${folder}/`) || (isTest(file) && target === join(folder, lab));
+        return inside ? [] : [`${where} reaches into another package: ${specifier}`];
+      }
       if (specifier.startsWith("node:")) return [];
       if (builtinModules.includes(specifier)) return [`${where} imports ${specifier} without node:`];
       const [first = "", second = ""] = specifier.split("/");
@@ -78,11 +82,11 @@ function importViolations(name: string, folder: string, manifest: Manifest): str
   });
 }
 
+const isTest = (file: string): boolean => /\.test\.tsx?$|\/testing\//.test(file);
+
 /** Tests may also use what the workspace's root brings for all of them. */
 function isDevelopment(file: string, target: string): boolean {
-  return (
-    /\.test\.tsx?$|\/testing\//.test(file) && ["vitest", "fast-check", "playwright-core"].includes(target)
-  );
+  return isTest(file) && ["vitest", "fast-check", "playwright-core"].includes(target);
 }
 
 function edgeViolations(from: string, to: string): string[] {
@@ -157,7 +161,8 @@ describe("rejects", () => {
     dependencies: Object.fromEntries(names.map((name) => [scope + name, "0.1.0"])),
   });
 
-  test("nothing in a clean tree", () => {
+  test("nothing in a clean tree, whose tests use the lab", () => {
+    writeFileSync(join(root, "packages/core/src/a.test.ts"), 'import "../../../test/lab/index.ts";\n');
     expect(violationsOf(root)).toEqual([]);
   });
 
@@ -212,6 +217,13 @@ describe("rejects", () => {
       "lora",
       {},
       'import "../../core/src/index.ts";',
+      "reaches into another package",
+    ],
+    [
+      "the lab in a source",
+      "lora",
+      {},
+      'import "../../../test/lab/index.ts";',
       "reaches into another package",
     ],
     [
