@@ -20,6 +20,7 @@ for (const kind of ["tbf", "htb"] as const)
     const bitsPerSecond = 16_000_000;
     const burstBytes = 8192;
     await using limit = await limitRate(a, "eth0", { kind, bitsPerSecond, burstBytes });
+    const before = await a.link("eth0");
     const start = performance.now();
     await tcpTraffic({ client: a, server: b, host: right.ipv4, requestBytes: 500_000 });
     const { bytes, overlimits } = await limit.counters();
@@ -28,6 +29,8 @@ for (const kind of ["tbf", "htb"] as const)
     // A token bucket may overdraw by the packet under way.
     expect(bytes).toBeLessThanOrEqual((bitsPerSecond / 8) * seconds + burstBytes + 1514);
     expect(overlimits).toBeGreaterThan(0);
+    // To the byte: the last acknowledgement too has left when the traffic is over.
+    expect((await a.link("eth0")).sent.bytes - before.sent.bytes).toBe(bytes);
   });
 
 test("a tbf with a short queue drops", async (context) => {

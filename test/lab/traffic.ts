@@ -34,7 +34,7 @@ export interface TcpTraffic {
   readonly server: TcpReport;
 }
 
-/** Runs TCP connections between two places to their end on both sides. */
+/** Runs TCP connections between two places to their end on both sides, the last acknowledgement included. */
 export async function tcpTraffic(options: TcpOptions): Promise<TcpTraffic> {
   const { connections = 1, requestBytes, replyBytes = 0, writeBytes = 65536, close = "graceful" } = options;
   if (close === "reset" && replyBytes === 0) throw new RangeError("a reset needs replyBytes above 0");
@@ -51,7 +51,22 @@ export async function tcpTraffic(options: TcpOptions): Promise<TcpTraffic> {
     { places: options.client },
   );
   const [ofClient, ofServer] = await Promise.all([client.result, server.result]);
+  await Promise.all([options.client, options.server].map((places) => lastAcknowledged(places, port)));
   return { port, client: ofClient, server: ofServer };
+}
+
+/** The sockets are closed before the kernel has sent their last packets: those would be missing in the counters. */
+async function lastAcknowledged(places: Places, port: number): Promise<void> {
+  const open = [
+    "ss",
+    "-Htan",
+    "state",
+    "connected",
+    "exclude",
+    "time-wait",
+    `( sport = :${port} or dport = :${port} )`,
+  ];
+  while ((await run(open, { places })).stdout !== "");
 }
 
 /** A listener that ends after its connections, for clients that are not ours. */

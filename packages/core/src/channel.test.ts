@@ -70,14 +70,16 @@ test("the worker's end rejects what is pending and what comes later", async () =
   expect(await channel.closed).toBeUndefined();
 });
 
-test("a crash is the cause of what it rejects", async () => {
-  const call = channel.call("crash", "out of luck");
-  await expect(call).rejects.toMatchObject({
-    code: "X0_CORE_CHANNEL_CLOSED",
-    cause: expect.objectContaining({ message: "out of luck" }),
-  });
-  expect(await channel.closed).toMatchObject({ message: "out of luck" });
-});
+test.each([new Error("out of luck"), "out of luck"])(
+  "a crash is the cause of what it rejects: %s",
+  async (thrown) => {
+    await expect(channel.call("crash", thrown)).rejects.toMatchObject({
+      code: "X0_CORE_CHANNEL_CLOSED",
+      cause: expect.objectContaining({ message: "out of luck" }),
+    });
+    expect(await channel.closed).toMatchObject({ message: "out of luck" });
+  },
+);
 
 test("a worker that is terminated closes the channel without an error", async () => {
   await once(worker, "online");

@@ -14,7 +14,7 @@ export interface TestContract extends ChannelContract {
     emit(count: number): void;
     transfer(size: number): number;
     exit(code: number): Promise<never>;
-    crash(message: string): Promise<never>;
+    crash(thrown: unknown): Promise<never>;
   };
   readonly events: { readonly tick: number; readonly data: ArrayBuffer };
 }
@@ -44,9 +44,9 @@ const server = serveChannel<TestContract>(parentPort, {
     process.exit(code);
     return never;
   },
-  crash: (message) => {
+  crash: (thrown) => {
     setImmediate(() => {
-      throw new Error(message);
+      throw thrown;
     });
     return never;
   },
