@@ -45,7 +45,7 @@ X0_MAP struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
-/* Ports of datagrams in fragments: only the first fragment carries them. */
+/* What only the first fragment of a datagram tells. */
 struct fragment_key {
 	__u8 source[16];
 	__u8 destination[16];
@@ -54,16 +54,17 @@ struct fragment_key {
 	__u32 protocol;
 };
 
-struct fragment_ports {
-	__u16 source;
-	__u16 destination;
+struct fragment_parties {
+	__u16 port[2];
+	__u8 protocol;
+	__u8 echo;
 };
 
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct fragment_key);
-	__type(value, struct fragment_ports);
+	__type(value, struct fragment_parties);
 } fragments SEC(".maps");
 
 static __always_inline struct totals *totals_of(__u32 program)

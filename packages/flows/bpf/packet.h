@@ -7,8 +7,6 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include <linux/tcp.h>
-#include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <stdbool.h>
 
@@ -17,20 +15,12 @@
 /* Most bytes of a packet that hold its headers: 14 + 2 tags + 40 + extension headers + 60 of TCP. */
 #define HEADERS_MAX 256
 #define EXTENSIONS_MAX 8
+#define TAGS_MAX 4
 
 #define ICMP_ECHOREPLY 0
 #define ICMP_ECHO 8
 #define ICMPV6_ECHO 128
 #define ICMPV6_ECHOREPLY 129
-
-/* ICMP and ICMPv6 begin alike (RFC 792, RFC 4443); <linux/icmp.h> needs the C library. */
-struct icmp_header {
-	__u8 type;
-	__u8 code;
-	__u16 checksum;
-	__u16 id;
-	__u16 sequence;
-};
 
 struct packet {
 	struct flow_key key;
@@ -45,45 +35,67 @@ struct packet {
 struct cursor {
 	__u32 l3;
 	__u32 l4;
+	__u32 end; /* of the packet by its own length, or of the frame if that is shorter */
 	__u32 fragment_id;
 	__u8 protocol;
+	__u8 fragment_protocol; /* the fragment header's own */
 	bool fragment; /* first or later */
 	bool later; /* has no layer-4 header */
 };
 
-/* IPv6 extension headers, the slow path of a rare packet. 0, or PACKET_MALFORMED. */
+/* IPv6 extension headers, the slow path of a rare packet. One that does not fit is left as the protocol. */
 static __noinline int skip_extensions(struct __sk_buff *skb, struct cursor *at)
 {
 	if (!at)
-		return PACKET_MALFORMED;
-	for (int i = 0; i < EXTENSIONS_MAX; i++) {
+		return 0;
+	for (int i = 0; i < EXTENSIONS_MAX && !at->later; i++) {
 		__u8 header[8] = {};
-		__u32 length = 0;
+		__u32 length;
 		switch (at->protocol) {
 		case IPPROTO_HOPOPTS:
 		case IPPROTO_ROUTING:
 		case IPPROTO_DSTOPTS:
 		case IPPROTO_AH:
-			if (bpf_skb_load_bytes(skb, at->l4, header, 2))
-				return PACKET_MALFORMED;
-			length = at->protocol == IPPROTO_AH ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
-			break;
 		case IPPROTO_FRAGMENT:
-			if (bpf_skb_load_bytes(skb, at->l4, header, 8))
-				return PACKET_MALFORMED;
-			length = 8;
-			at->fragment = (header[2] << 8 | (header[3] & 0xf9)) != 0;
-			at->later = (header[2] << 8 | (header[3] & 0xf8)) != 0;
-			__builtin_memcpy(&at->fragment_id, header + 4, 4);
 			break;
 		default:
 			return 0;
 		}
+		if (at->l4 + 8 > at->end || bpf_skb_load_bytes(skb, at->l4, header, 8))
+			return 0;
+		if (at->protocol == IPPROTO_FRAGMENT)
+			length = 8;
+		else
+			length = at->protocol == IPPROTO_AH ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
+		if (at->l4 + length > at->end)
+			return 0;
+		if (at->protocol == IPPROTO_FRAGMENT && (header[2] << 8 | (header[3] & 0xf9))) {
+			at->fragment = true;
+			at->later = (header[2] << 8 | (header[3] & 0xf8)) != 0;
+			at->fragment_protocol = header[0];
+			__builtin_memcpy(&at->fragment_id, header + 4, 4);
+		}
 		at->protocol = header[0];
 		at->l4 += length;
-		if (at->later)
-			return 0;
 	}
+	return 0;
+}
+
+/* The first bytes of layer 4 where they are few, far behind or not in one piece. */
+static __noinline int load_header(struct __sk_buff *skb, __u32 at, __u32 readable, __u8 *header)
+{
+	if (!header)
+		return 0;
+	if (readable >= 16)
+		return bpf_skb_load_bytes(skb, at, header, 16);
+	if (readable >= 14)
+		return bpf_skb_load_bytes(skb, at, header, 14);
+	if (readable >= 6)
+		return bpf_skb_load_bytes(skb, at, header, 6);
+	if (readable >= 4)
+		return bpf_skb_load_bytes(skb, at, header, 4);
+	if (readable >= 2)
+		return bpf_skb_load_bytes(skb, at, header, 2);
 	return 0;
 }
 
@@ -102,6 +114,13 @@ static __always_inline void order_sides(struct packet *packet)
 {
 	struct flow_key *key = &packet->key;
 	packet->side = second_is_lower(key);
+	if (key->echo && !packet->side) {
+		/* A host that pings itself: only the type tells request from reply. */
+		const __u64 *a = (const __u64 *)key->address[0], *b = (const __u64 *)key->address[1];
+		__u8 type = packet->icmp >> 8;
+		if (a[0] == b[0] && a[1] == b[1])
+			packet->side = type == ICMP_ECHOREPLY || type == ICMPV6_ECHOREPLY;
+	}
 	if (!packet->side)
 		return;
 	__u64 *a = (__u64 *)key->address[0], *b = (__u64 *)key->address[1];
@@ -119,16 +138,13 @@ static __always_inline void order_sides(struct packet *packet)
 static __always_inline void count_segments(struct __sk_buff *skb, struct packet *packet, const struct cursor *at,
 					   __u32 l4_header)
 {
-	packet->segments = 1;
 	__u32 size = skb->gso_size;
-	if (!size)
-		return;
 	packet->bytes = skb->len - at->l3;
 	__u32 headers = at->l4 - at->l3 + l4_header;
 	if (packet->bytes <= headers)
 		return;
 	__u32 segments = skb->gso_segs;
-	/* An untrusted sender (virtio) leaves the count to the kernel, which may not have filled it in yet. */
+	/* An untrusted sender (virtio) may leave the count to the kernel. */
 	if (!segments)
 		segments = (packet->bytes - headers + size - 1) / size;
 	if (segments <= 1)
@@ -138,24 +154,64 @@ static __always_inline void count_segments(struct __sk_buff *skb, struct packet 
 }
 
 /* Ports of a fragment: remembered from the first one of its datagram, looked up for the others. */
-static __noinline void fragment_ports(struct packet *packet, const struct cursor *at)
+static __noinline int fragment_parties(struct packet *packet, const struct cursor *at)
 {
 	if (!packet || !at)
-		return;
+		return 0;
 	struct flow_key *key = &packet->key;
-	struct fragment_key id = { .id = at->fragment_id, .netns = key->netns, .protocol = key->protocol };
+	struct fragment_key id = {
+		.id = at->fragment_id,
+		.netns = key->netns,
+		.protocol = at->fragment_protocol,
+	};
 	__builtin_memcpy(id.source, key->address[0], 16);
 	__builtin_memcpy(id.destination, key->address[1], 16);
 	if (at->later) {
-		struct fragment_ports *ports = bpf_map_lookup_elem(&fragments, &id);
-		if (ports) {
-			key->port[0] = ports->source;
-			key->port[1] = ports->destination;
+		struct fragment_parties *first = bpf_map_lookup_elem(&fragments, &id);
+		if (first) {
+			key->port[0] = first->port[0];
+			key->port[1] = first->port[1];
+			key->protocol = first->protocol;
+			key->echo = first->echo;
 		}
+		return 0;
+	}
+	struct fragment_parties first = { { key->port[0], key->port[1] }, key->protocol, key->echo };
+	bpf_map_update_elem(&fragments, &id, &first, BPF_ANY);
+	return 0;
+}
+
+/* Layer 4 into the key. */
+static __always_inline void read_transport(struct packet *packet, __u8 protocol, const __u8 *header, __u32 readable)
+{
+	struct flow_key *key = &packet->key;
+	switch (protocol) {
+	case IPPROTO_TCP:
+		if (readable >= 14)
+			packet->tcp_flags = header[13];
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_SCTP:
+		if (readable < 4)
+			return;
+		key->port[0] = header[0] << 8 | header[1];
+		key->port[1] = header[2] << 8 | header[3];
+		return;
+	case IPPROTO_ICMP:
+		key->echo = header[0] == ICMP_ECHO || header[0] == ICMP_ECHOREPLY;
+		break;
+	case IPPROTO_ICMPV6:
+		key->echo = header[0] == ICMPV6_ECHO || header[0] == ICMPV6_ECHOREPLY;
+		break;
+	default:
 		return;
 	}
-	struct fragment_ports ports = { key->port[0], key->port[1] };
-	bpf_map_update_elem(&fragments, &id, &ports, BPF_ANY);
+	if (readable < 2) {
+		key->echo = 0;
+		return;
+	}
+	packet->icmp = header[0] << 8 | header[1];
+	key->port[0] = key->port[1] = key->echo ? (readable >= 6 ? header[4] << 8 | header[5] : 0) : packet->icmp;
 }
 
 /* Fills `packet` but for key.netns, which the caller has set. `l2` is the length of the link's header. */
@@ -169,8 +225,9 @@ static __always_inline int decode(struct __sk_buff *skb, __u32 l2, struct packet
 	__u16 protocol = skb->protocol;
 	struct cursor at = { .l3 = l2 };
 	/* Tags that the device did not take out. */
-	for (int i = 0; i < 2 && l2; i++) {
-		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
+	for (int i = 0; i < TAGS_MAX && l2; i++) {
+		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD) &&
+		    protocol != bpf_htons(ETH_P_QINQ1))
 			break;
 		__u16 *tag = data + at.l3;
 		if ((void *)(tag + 2) > end)
@@ -183,18 +240,26 @@ static __always_inline int decode(struct __sk_buff *skb, __u32 l2, struct packet
 	__u32 available = skb->len - at.l3;
 	if (protocol == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = data + at.l3;
-		if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+		if ((void *)(ip + 1) > end || ip->version != 4)
 			return PACKET_MALFORMED;
 		key->address[0][10] = key->address[0][11] = key->address[1][10] = key->address[1][11] = 0xff;
 		__builtin_memcpy(key->address[0] + 12, &ip->saddr, 4);
 		__builtin_memcpy(key->address[1] + 12, &ip->daddr, 4);
 		at.protocol = ip->protocol;
-		at.l4 = at.l3 + ip->ihl * 4;
+		__u32 header = ip->ihl * 4;
+		at.l4 = at.l3 + header;
 		packet->bytes = bpf_ntohs(ip->tot_len);
+		/* Padding of short frames is not on layer 3; an offloaded packet may not state its length. */
+		if (packet->bytes == 0 || packet->bytes > available)
+			packet->bytes = available;
+		if (header < sizeof(*ip) || header > packet->bytes)
+			return PACKET_MALFORMED;
+		at.end = at.l3 + packet->bytes;
 		at.fragment = (ip->frag_off & bpf_htons(0x3fff)) != 0;
 		if (at.fragment) {
 			at.later = (ip->frag_off & bpf_htons(0x1fff)) != 0;
 			at.fragment_id = ip->id;
+			at.fragment_protocol = at.protocol;
 		}
 	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = data + at.l3;
@@ -204,58 +269,36 @@ static __always_inline int decode(struct __sk_buff *skb, __u32 l2, struct packet
 		__builtin_memcpy(key->address[1], &ip->daddr, 16);
 		at.protocol = ip->nexthdr;
 		at.l4 = at.l3 + sizeof(*ip);
-		packet->bytes = ip->payload_len ? bpf_ntohs(ip->payload_len) + sizeof(*ip) : available;
-		if (at.protocol != IPPROTO_TCP && at.protocol != IPPROTO_UDP && at.protocol != IPPROTO_ICMPV6 &&
-		    skip_extensions(skb, &at))
-			return PACKET_MALFORMED;
-		/* The subprogram may have changed nothing, but the verifier forgets the pointers. */
-		data = (void *)(long)skb->data;
-		end = (void *)(long)skb->data_end;
+		__u32 payload = bpf_ntohs(ip->payload_len);
+		packet->bytes = payload || at.protocol == IPPROTO_NONE ? payload + sizeof(*ip) : available;
+		if (packet->bytes > available)
+			packet->bytes = available;
+		at.end = at.l3 + packet->bytes;
+		if (at.protocol != IPPROTO_TCP && at.protocol != IPPROTO_UDP && at.protocol != IPPROTO_ICMPV6) {
+			skip_extensions(skb, &at);
+			/* It changes nothing in the packet, but the verifier forgets the pointers. */
+			data = (void *)(long)skb->data;
+			end = (void *)(long)skb->data_end;
+		}
 	} else {
 		return PACKET_NOT_IP;
 	}
-	/* Padding of short frames is not on layer 3; a jumbo or offloaded packet may not state its length. */
-	if (packet->bytes == 0 || packet->bytes > available)
-		packet->bytes = available;
 
 	key->protocol = at.protocol;
-	__u32 l4_header = 0;
-	if (!at.later && at.l4 <= 0xffff) {
-		/* The verifier needs a bound that it can see. */
-		void *l4 = data + (at.l4 & 0x3ff);
-		if (at.l4 > 0x3ff) {
-			/* Longer extension headers than any host sends: the ports stay 0. */
-		} else if (at.protocol == IPPROTO_TCP) {
-			struct tcphdr *tcp = l4;
-			if ((void *)(tcp + 1) <= end) {
-				key->port[0] = bpf_ntohs(tcp->source);
-				key->port[1] = bpf_ntohs(tcp->dest);
-				packet->tcp_flags = ((__u8 *)tcp)[13];
-				l4_header = tcp->doff * 4;
-			}
-		} else if (at.protocol == IPPROTO_UDP || at.protocol == IPPROTO_UDPLITE ||
-			   at.protocol == IPPROTO_SCTP) {
-			struct udphdr *udp = l4;
-			if ((void *)(udp + 1) <= end) {
-				key->port[0] = bpf_ntohs(udp->source);
-				key->port[1] = bpf_ntohs(udp->dest);
-				l4_header = sizeof(*udp);
-			}
-		} else if (at.protocol == IPPROTO_ICMP || at.protocol == IPPROTO_ICMPV6) {
-			struct icmp_header *icmp = l4;
-			if ((void *)(icmp + 1) <= end) {
-				__u8 type = icmp->type;
-				bool echo = at.protocol == IPPROTO_ICMP ?
-						    type == ICMP_ECHO || type == ICMP_ECHOREPLY :
-						    type == ICMPV6_ECHO || type == ICMPV6_ECHOREPLY;
-				packet->icmp = type << 8 | icmp->code;
-				key->port[0] = key->port[1] = echo ? bpf_ntohs(icmp->id) : packet->icmp;
-			}
-		}
-	}
-	count_segments(skb, packet, &at, l4_header);
+	__u32 readable = at.later || at.end < at.l4 ? 0 : at.end - at.l4;
+	__u8 header[16] = {};
+	/* A bound that the verifier can see. */
+	void *l4 = data + (at.l4 & 0x1ff);
+	if (at.l4 <= 0x1ff && readable >= sizeof(header) && l4 + sizeof(header) <= end)
+		__builtin_memcpy(header, l4, sizeof(header));
+	else if (readable)
+		load_header(skb, at.l4, readable, header);
+	read_transport(packet, at.protocol, header, readable);
+	packet->segments = 1;
+	if (skb->gso_size)
+		count_segments(skb, packet, &at, at.protocol == IPPROTO_TCP ? (header[12] >> 4) * 4 : 8);
 	if (at.fragment)
-		fragment_ports(packet, &at);
+		fragment_parties(packet, &at);
 	order_sides(packet);
 	return 0;
 }

@@ -13,7 +13,8 @@ struct flow_key {
 	/* Number that user space gave to the namespace; 0 is the agent's own. */
 	__u32 netns;
 	__u8 protocol;
-	__u8 pad[3];
+	__u8 echo; /* 1 for ICMP echo, whose identifier may equal another message's type and code */
+	__u8 pad[2];
 };
 
 enum flow_flag {

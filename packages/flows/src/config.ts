@@ -30,7 +30,7 @@ export const flowsConfigSchema = z.object({
     .default(131_072)
     .describe("flows that the kernel keeps at once; beyond them it evicts the least recently used"),
   recent_flows: z.number().int().min(0).max(4_194_304).default(65_536).describe("ended flows kept in memory"),
-  ring_size: size.default("8MiB").describe("buffer for events from the kernel, a power of two"),
+  ring_size: size.default("4MiB").describe("buffer for events from the kernel, a power of two"),
   idle_seconds: z
     .number()
     .min(1)

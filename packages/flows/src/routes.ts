@@ -62,7 +62,7 @@ export function flowRoutes({ captured, history }: FlowSources): readonly (Route 
       events: {
         flow: flowChangeSchema,
         totals: ratePointSchema,
-        lost: z.object({ events: z.number().int().describe("changes that found no room in the queue") }),
+        dropped: z.object({ count: z.number().int().describe("changes that found no room in a queue") }),
       },
       open: (request) => follow(captured(), history, ++followers, request),
     },
@@ -93,7 +93,7 @@ async function* follow(
       yield event;
       const lost = queue.dropped + told;
       if (lost > reported) {
-        yield { event: "lost", data: { events: lost - reported } };
+        yield { event: "dropped", data: { count: lost - reported } };
         reported = lost;
       }
     }

@@ -27,7 +27,7 @@ import { createTally } from "./tally.ts";
 
 const BATCH = 4096;
 /** Packets of a closed connection that may still come: the last ACK, a retransmitted FIN. */
-const LINGER_NS = 2e9;
+const LINGER_NS = 5e9;
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
 const FIND_OWNERS_MS = 5000;
@@ -122,8 +122,8 @@ export function openCapture(
     followers.ended(slot);
   };
 
-  const drain = (): number => {
-    const count = ring.drain((words, at) => {
+  const drainRing = (): number =>
+    ring.drain((words, at) => {
       const keyAt = at + flowEventLayout.key / 4;
       const flowAt = at + flowEventLayout.flow / 4;
       enter(words, keyAt, flowAt);
@@ -131,6 +131,9 @@ export function openCapture(
       const slot = table.slotOf(u64(words, flowAt + word.id));
       if (slot !== undefined) finish(slot);
     });
+
+  const drain = (): number => {
+    const count = drainRing();
     followers.flush(flowOf);
     return count;
   };
@@ -178,6 +181,8 @@ export function openCapture(
         }
         if (slot >= 0 && isOver(table.raw(slot), nowNs)) over.push(slot);
       }
+      // A full read takes long enough for a busy ring to fill.
+      drainRing();
     });
     for (const slot of table.missing()) finish(slot);
     for (const slot of over) remove(slot);

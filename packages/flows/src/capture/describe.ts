@@ -4,7 +4,7 @@ import type { AddressPrefix } from "../filter.ts";
 import { inPrefix } from "../filter.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { flowFlag } from "../generated/layout.ts";
-import { protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
+import { isEcho, protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
 import { openedBySecond, type Raw, u64, word } from "./table.ts";
 
 export type Place = Flow["place"];
@@ -65,7 +65,7 @@ export function describe(raw: Raw, active: boolean, names: Names): Flow {
     icmp: isIcmp
       ? { type: icmp >>> 8, code: icmp & 0xff, id: isEcho(protocol, icmp >>> 8) ? ports & 0xffff : 0 }
       : null,
-    direction: flags & flowFlag.egressFirst ? "egress" : "ingress",
+    direction: directionOf(flags, source),
     place: placeOf(flags),
     netns: names.namespaceInode(namespace),
     interface: names.interfaceName(namespace, at(word.ifindex)),
@@ -77,10 +77,6 @@ export function describe(raw: Raw, active: boolean, names: Names): Flow {
     process: own ?? peer,
     peerProcess: own === null ? null : peer,
   };
-}
-
-function isEcho(protocol: number, type: number): boolean {
-  return protocol === protocolNumbers.icmp ? type === 0 || type === 8 : type === 128 || type === 129;
 }
 
 function addressBytes({ words, key }: Raw, side: number): Uint8Array {

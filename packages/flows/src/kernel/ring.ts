@@ -1,7 +1,8 @@
 /**
  * Reads a BPF ring buffer through its mapped pages: no system call and no allocation an event.
- * Layout and ordering: kernel/bpf/ringbuf.c, Documentation/bpf/ringbuf.rst. The data pages are mapped twice in a
- * row, so that a record never wraps.
+ * Layout and ordering: kernel/bpf/ringbuf.c, Documentation/bpf/ringbuf.rst. The kernel offers the data pages twice
+ * in a row, so that a record never wraps; we map them once, which is half the resident memory, and put the rare
+ * record across the end together in a scratch buffer.
  */
 import type { Libc } from "./libc.ts";
 
@@ -24,13 +25,14 @@ export interface Ring {
 /** @param sizeBytes of the map: a power of two. @throws X0_FLOWS_KERNEL_CALL */
 export function openRing(libc: Libc, fd: number, sizeBytes: number): Ring {
   const consumer = libc.map(fd, PAGE, 0, true);
-  const producer = libc.map(fd, PAGE + 2 * sizeBytes, PAGE, false);
+  const producer = libc.map(fd, PAGE + sizeBytes, PAGE, false);
   const consumed = new BigUint64Array(consumer.bytes.buffer, 0, 1);
   // Positions only ever grow and the ring is below 4 GiB, so the low halves tell the distance.
   const produced = new Int32Array(producer.bytes.buffer, 0, 1);
   const words = new Uint32Array(producer.bytes.buffer, PAGE);
   const headers = new Int32Array(producer.bytes.buffer, PAGE);
   const mask = sizeBytes - 1;
+  let scratch = new Uint32Array(64);
   return {
     drain(visit, limit = Number.POSITIVE_INFINITY) {
       const start = Atomics.load(consumed, 0);
@@ -44,7 +46,15 @@ export function openRing(libc: Libc, fd: number, sizeBytes: number): Ring {
         if (header & BUSY) break;
         const length = header & ~(BUSY | DISCARDED);
         if (!(header & DISCARDED)) {
-          visit(words, at + RECORD_HEADER / 4);
+          const begin = at + RECORD_HEADER / 4;
+          const behind = begin + length / 4 - words.length;
+          if (behind <= 0) visit(words, begin);
+          else {
+            if (scratch.length < length / 4) scratch = new Uint32Array(length / 4);
+            scratch.set(words.subarray(begin));
+            scratch.set(words.subarray(0, behind), length / 4 - behind);
+            visit(scratch, 0);
+          }
           count++;
         }
         done += (length + RECORD_HEADER + 7) & ~7;

@@ -7,7 +7,7 @@ import type { Print } from "./output.ts";
 
 const defaultLast = 20;
 const mostPerPage = 10_000;
-const lostSchema = z.object({ events: z.number().int() });
+const droppedSchema = z.object({ count: z.number().int() });
 
 /** Shows what the running agent has seen, and with `--follow` goes on until the context's signal. */
 export async function observeAgent(context: CliContext, flags: ObserveFlags, print: Print): Promise<void> {
@@ -52,10 +52,10 @@ async function show(
   shown: Map<string, Flow["state"]>,
   print: Print,
 ): Promise<void> {
-  if (event === "lost") {
-    const { events } = parsed(lostSchema, data);
+  if (event === "dropped") {
+    const { count } = parsed(droppedSchema, data);
     context.stderr.write(
-      `${events} starts and ends are missing here: they came faster than they were read\n`,
+      `${count} starts and ends are missing here: they came faster than they were read\n`,
     );
     return;
   }

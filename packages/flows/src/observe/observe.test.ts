@@ -302,7 +302,7 @@ describe("the agent", async () => {
     const live = [
       event("start", 1),
       event("update", 1),
-      { event: "lost", data: { events: 3 } },
+      { event: "dropped", data: { count: 3 } },
       event("end", 1),
     ];
     const json = await observe(["-f", "-o", "json"], agentOf(flows, live));

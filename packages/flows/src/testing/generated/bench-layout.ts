@@ -2,7 +2,7 @@
 
 export const programNames = ["x0_bench"] as const;
 export const mapNames = ["flows","events","totals","owners","processes","fragments"] as const;
-export const blobSections = { dataBytes: 16176, instructionBytes: 2296 } as const;
+export const blobSections = { dataBytes: 16120, instructionBytes: 2296 } as const;
 
 export const flowKeyLayout = {
   size: 44,
@@ -10,6 +10,7 @@ export const flowKeyLayout = {
   port: 32,
   netns: 36,
   protocol: 40,
+  echo: 41,
 } as const;
 
 export const flowFlag = {

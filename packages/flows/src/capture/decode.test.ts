@@ -1,0 +1,189 @@
+/** The BPF programs against the TypeScript decoder: the same frames through both, field by field. */
+import { seededRandom } from "@x0tta6bl4/core";
+import { beforeEach, expect, test } from "vitest";
+import { requireKernel } from "../../../../test/lab/index.ts";
+import { formatAddress } from "../address.ts";
+import { flowKeyLayout, flowLayout } from "../generated/layout.ts";
+import { mapAccess, readBatches, testRun } from "../kernel/bpf.ts";
+import { openLibc } from "../kernel/libc.ts";
+import { shippedPrograms } from "../kernel/programs.ts";
+import { loadSkeleton } from "../kernel/skeleton.ts";
+import { protocolNumbers } from "../protocols.ts";
+import { decodePacket, linkType } from "../replay/packet.ts";
+import { partiesOfFragments } from "../replay/parties.ts";
+import {
+  authenticationHeader,
+  type EthernetOptions,
+  ethernet,
+  extension,
+  fragmentHeader,
+  icmp,
+  icmpv6,
+  ipv4,
+  ipv4Fragments,
+  ipv6,
+  ipv6Fragments,
+  sctp,
+  tcp,
+  type Upper,
+  udp,
+} from "../testing/frames.ts";
+
+beforeEach((context) => requireKernel(context, "bpf", "btf"));
+
+const v4 = { source: "10.1.2.3", destination: "192.0.2.99" };
+const v6 = { source: "2001:db8::1", destination: "fd00::ffff:2" };
+const ports = { sourcePort: 40_000, destinationPort: 443 };
+const payload = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => i & 0xff);
+
+const uppers: Record<string, { four: Upper; six: Upper }> = {
+  "TCP SYN": both(tcp({ ...ports, flags: 0x02 })),
+  "TCP data with options": both(tcp({ ...ports, flags: 0x18, options: payload(12) }, payload(300))),
+  "TCP reset": both(tcp({ sourcePort: 443, destinationPort: 40_000, flags: 0x14 })),
+  "UDP empty": both(udp(ports)),
+  "UDP 1 byte": both(udp(ports, payload(1))),
+  "UDP 1200 bytes": both(udp({ sourcePort: 53, destinationPort: 53 }, payload(1200))),
+  SCTP: both(sctp(ports, payload(40))),
+  "echo request": { four: icmp({ type: 8, id: 4711 }, payload(56)), six: icmpv6({ type: 128, id: 4711 }, payload(56)) },
+  "echo reply": { four: icmp({ type: 0, id: 4711 }, payload(56)), six: icmpv6({ type: 129, id: 4711 }, payload(56)) },
+  unreachable: { four: icmp({ type: 3, code: 3 }, payload(28)), six: icmpv6({ type: 1, code: 4 }, payload(48)) },
+  GRE: both({ protocol: protocolNumbers.gre, bytes: payload(30) }),
+};
+
+function both(upper: Upper): { four: Upper; six: Upper } {
+  return { four: upper, six: upper };
+}
+
+const links: Record<string, EthernetOptions> = {
+  plain: {},
+  padded: { pad: true },
+  "802.1Q": { vlans: [{ id: 7 }] },
+  "802.1ad": { vlans: [{ id: 7, tpid: 0x88a8 }, { id: 12 }] },
+};
+
+const extensionChains = {
+  none: [],
+  "hop-by-hop": [extension(0)],
+  "routing and destination options": [extension(43, 2), extension(60, 1)],
+  "all that may stand before": [extension(0, 1), extension(43), extension(60), authenticationHeader()],
+  "atomic fragment": [fragmentHeader({ id: 9, offset: 0, more: false })],
+  "eight destination options": Array.from({ length: 8 }, () => extension(60)),
+  "nine destination options": Array.from({ length: 9 }, () => extension(60)),
+};
+
+/** One frame a name. */
+function table(): [string, Uint8Array][] {
+  const frames: [string, Uint8Array][] = [];
+  for (const [link, ethernetOptions] of Object.entries(links))
+    for (const [name, { four, six }] of Object.entries(uppers)) {
+      frames.push([`${link}, IPv4, ${name}`, ethernet(ipv4(v4, four), ethernetOptions)]);
+      frames.push([`${link}, IPv4 with options, ${name}`, ethernet(ipv4({ ...v4, options: payload(24) }, four), ethernetOptions)]);
+      for (const [chain, extensions] of Object.entries(extensionChains))
+        frames.push([`${link}, IPv6, ${chain}, ${name}`, ethernet(ipv6({ ...v6, extensions }, six), ethernetOptions)]);
+    }
+  return frames;
+}
+
+interface Facts {
+  readonly ends: readonly string[];
+  readonly protocol: number;
+  readonly bytes: number;
+  readonly flags: number;
+  readonly sentBy: string;
+  readonly icmp: number;
+}
+
+/** Sends a frame through the shipped ingress program. */
+function kernelSide(): { decode(frame: Uint8Array): Facts | undefined; close(): void } {
+  const libc = openLibc();
+  const loaded = loadSkeleton(libc, shippedPrograms(), { flows: 1024, events: 65_536 });
+  const [keys, values, cursor] = [flowKeyLayout.size * 1024, flowLayout.size * 1024, 8].map((size) => libc.allocate(size));
+  const access = mapAccess(libc);
+  return {
+    decode(frame) {
+      expect(testRun(libc, loaded.programs.x0_ingress, frame).verdict).toBe(-1);
+      let facts: Facts | undefined;
+      readBatches(libc, loaded.maps.flows, { keys: keys!, values: values!, cursor: cursor!, capacity: 1024 }, (count) => {
+        if (count === 0) return;
+        expect(count).toBe(1);
+        const end = (side: number): string => {
+          const address = keys!.bytes.subarray(flowKeyLayout.address + 16 * side, flowKeyLayout.address + 16 * side + 16);
+          return `${formatAddress(address)} ${keys!.view.getUint16(flowKeyLayout.port + 2 * side, true)}`;
+        };
+        const packets = (side: number): bigint => values!.view.getBigUint64(flowLayout.packets + 8 * side, true);
+        const sender = packets(0) === 1n ? 0 : 1;
+        expect(packets(sender)).toBe(1n);
+        expect(packets(1 - sender)).toBe(0n);
+        const flags = values!.view.getUint32(flowLayout.flags, true);
+        facts = {
+          ends: [end(0), end(1)].sort(),
+          protocol: keys!.view.getUint8(flowKeyLayout.protocol),
+          bytes: Number(values!.view.getBigUint64(flowLayout.bytes + 8 * sender, true)),
+          flags: (flags >>> (8 + 8 * sender)) & 0xff,
+          sentBy: end(sender),
+          icmp: values!.view.getUint16(flowLayout.icmp, true),
+        };
+      });
+      if (facts !== undefined) access.delete(loaded.maps.flows, keys!);
+      return facts;
+    },
+    close: () => loaded.close(),
+  };
+}
+
+/** What the decoder and the rules of accounting say. */
+function oracle(): (frame: Uint8Array) => Facts | undefined {
+  const partiesOf = partiesOfFragments();
+  return (frame) => {
+    const packet = decodePacket(linkType.ETHERNET, frame, frame.length);
+    if (packet === undefined) return undefined;
+    const { protocol, sourcePort, destinationPort } = partiesOf(packet);
+    const sentBy = `${formatAddress(packet.source)} ${sourcePort}`;
+    return {
+      ends: [sentBy, `${formatAddress(packet.destination)} ${destinationPort}`].sort(),
+      protocol,
+      bytes: packet.bytes,
+      flags: packet.tcp?.flags ?? 0,
+      sentBy,
+      icmp: packet.icmp === null ? 0 : (packet.icmp.type << 8) | packet.icmp.code,
+    };
+  };
+}
+
+test("every kind of frame reads the same in the kernel and here", () => {
+  const kernel = kernelSide();
+  const expected = oracle();
+  for (const [name, frame] of table()) expect([name, kernel.decode(frame)]).toEqual([name, expected(frame)]);
+  kernel.close();
+});
+
+test("later fragments get the ports of the first", () => {
+  const kernel = kernelSide();
+  const expected = oracle();
+  const frames = [
+    ...ipv4Fragments({ ...v4, id: 77 }, udp(ports, payload(3000)), 1480),
+    ...ipv6Fragments({ ...v6, id: 78 }, udp(ports, payload(3000)), 1440),
+    ...ipv4Fragments({ ...v4, id: 79 }, icmp({ type: 8, id: 5 }, payload(3000)), 1480),
+    // The first one never came: no ports.
+    ...ipv4Fragments({ ...v4, id: 80 }, udp(ports, payload(3000)), 1480).slice(1),
+  ].map((packet) => ethernet(packet));
+  for (const [index, frame] of frames.entries()) expect([index, kernel.decode(frame)]).toEqual([index, expected(frame)]);
+  kernel.close();
+});
+
+test("damaged and truncated frames read the same in the kernel and here", () => {
+  const random = seededRandom(20261122);
+  const frames = table();
+  const kernel = kernelSide();
+  const expected = oracle();
+  for (let round = 0; round < 6000; round++) {
+    const [name, whole] = frames[random.below(frames.length)]!;
+    // A test run takes no frame that ends within the IP header.
+    const cut = Math.min(whole.length, 54 + random.below(whole.length));
+    const frame = whole.slice(0, random.below(3) === 0 ? cut : whole.length);
+    for (let flips = random.below(4); flips > 0; flips--) frame[12 + random.below(frame.length - 12)] = random.below(256);
+    const where = `round ${round}, ${name}, ${Buffer.from(frame).toString("hex")}`;
+    expect([where, kernel.decode(frame)]).toEqual([where, expected(frame)]);
+  }
+  kernel.close();
+});
