@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
 import { workspacesOf } from "./setup/install.mjs";
 import { lock } from "./setup/lock.mjs";
 import { becomeOwner } from "./setup/owner.mjs";
-import { main, run, step } from "./setup/step.mjs";
+import { main, run, StepError, step } from "./setup/step.mjs";
 
 const stampOf = (root) => join(root, ".cache", "build");
 
@@ -34,12 +34,15 @@ export function isBuilt(root) {
 
 /** Builds all packages; call with the lock held. @throws StepError with the compiler's messages */
 export function build(root) {
+  const compiler = "node_modules/typescript/bin/tsc";
+  if (!existsSync(join(root, compiler)))
+    throw new StepError("the packages that the build needs are not installed", { hint: "npm ci" });
   // Taken before, so that a source which changes meanwhile is built again next time.
   const sources = fingerprint(root);
   const bundled = join(root, "node_modules", ".bin", "node");
   const node = existsSync(bundled) ? bundled : process.execPath;
   const script = (path, ...args) => run(node, [join(root, path), ...args], { cwd: root });
-  script("node_modules/typescript/bin/tsc", "-b");
+  script(compiler, "-b");
   for (const workspace of workspacesOf(root)) removeOrphans(join(root, workspace));
   const bundler = "packages/console/build.mjs";
   if (existsSync(join(root, bundler))) script(bundler);
