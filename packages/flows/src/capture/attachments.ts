@@ -175,7 +175,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     for (const one of observed)
       one.namespace.run(() => {
         const found = one.watch.list();
-        for (const device of found) leftovers += detachClsact(one.netlink, device.index, false);
+        for (const device of found) leftovers += detachClsact(one.netlink, device.index, true);
         enqueue(one, found);
         const first = firstDevices();
         const rank = (device: Interface): number =>

@@ -92,7 +92,7 @@ export function detachClsact(netlink: Netlink, ifindex: number, removeQdisc: boo
         attribute(TCA_KIND, text("bpf")),
       ),
     );
-  if (removeQdisc && ours.length === filters.length)
+  if (removeQdisc && ours.length > 0 && ours.length === filters.length)
     netlink.request(
       RTM_DELQDISC,
       NLM_F_ACK,
