@@ -68,7 +68,7 @@ function parseSkeleton(text: string): Skeleton {
   const literal = (name: string): Uint8Array => {
     const found = literals.find((match) => match[1] === name);
     if (found === undefined) throw new Error(`no opts.${name} in the skeleton`);
-    return unescape((found[2] as string).replaceAll("\\\n", ""));
+    return unescapeC((found[2] as string).replaceAll("\\\n", ""));
   };
   if (/bpf_map_desc rodata|bpf_map_desc bss|bpf_map_desc data/.test(text))
     throw new Error("global data is not supported by the loader: use a map");
@@ -80,7 +80,7 @@ function parseSkeleton(text: string): Skeleton {
   };
 }
 
-function unescape(text: string): Uint8Array {
+function unescapeC(text: string): Uint8Array {
   const simple: Readonly<Record<string, number>> = { n: 10, t: 9, r: 13, v: 11, f: 12, a: 7, b: 8 };
   const bytes: number[] = [];
   for (const match of text.matchAll(/\\x([0-9a-f]{2})|\\([0-7]{1,3})|\\(.)|([^\\])/gs)) {

@@ -16,7 +16,7 @@ static __noinline int fill_event(struct flow_event *event, __u32 type, const str
 	if (!event || !key || !flow)
 		return 0;
 	event->type = type;
-	event->pad = event->pad2 = 0;
+	event->pad = 0;
 	__builtin_memcpy(&event->key, key, sizeof(*key));
 	__builtin_memcpy(&event->flow, flow, sizeof(*flow));
 	return 0;
@@ -69,7 +69,7 @@ static __noinline struct flow *create_flow(const struct packet *packet, __u32 fl
 	struct flow fresh = {
 		.id = ++numbers->sequence << 10 | (bpf_get_smp_processor_id() & 1023),
 		.first_ns = now,
-		.last_ns = now,
+		.last = now >> 20,
 		.flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0),
 		.ifindex = ifindex,
 		.icmp = packet->icmp,
@@ -87,7 +87,8 @@ static __always_inline bool add_packet(struct flow *flow, const struct packet *p
 	__u8 side = packet->side & 1;
 	__sync_fetch_and_add(&flow->packets[side], packet->segments);
 	__sync_fetch_and_add(&flow->bytes[side], packet->bytes);
-	flow->last_ns = bpf_ktime_get_ns();
+	/* The tick's time will do, for a tenth of the cost. */
+	flow->last = bpf_ktime_get_coarse_ns() >> 20;
 	totals->packets += packet->segments;
 	totals->bytes += packet->bytes;
 	if (packet->key.protocol != IPPROTO_TCP)

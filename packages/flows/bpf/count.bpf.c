@@ -41,6 +41,7 @@ static __noinline int attribute_sender(struct __sk_buff *skb, struct flow *flow,
 		return 0;
 	flow->cookie[side] = bpf_get_socket_cookie(skb);
 	flow->process[side] = owner->process;
+	__sync_fetch_and_or(&flow->flags, FLOW_OWNED << side);
 	return 0;
 }
 
@@ -83,6 +84,7 @@ static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flo
 		/* A listener's cookie is not the connection's; its first packet back brings that. */
 		if (sk->state != TCP_STATE_LISTEN)
 			flow->cookie[to] = owner->cookie;
+		__sync_fetch_and_or(&flow->flags, FLOW_OWNED << to);
 	}
 	bpf_sk_release(sk);
 	return 0;

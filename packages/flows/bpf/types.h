@@ -4,17 +4,21 @@
 #pragma once
 #include <linux/types.h>
 
-/* One connection in one network namespace, whoever sends: both directions share one entry. */
+/*
+ * One connection in one network namespace, whoever sends: both directions share one entry.
+ *
+ * Key and value are laid out for the cache: the kernel puts 48 bytes before them, so that an element is three
+ * lines of 64 bytes, and a packet of a known flow touches only the first two (the counters end at byte 128).
+ */
 struct flow_key {
 	/* IPv4 as ::ffff:a.b.c.d. Side 0 is the lower (address, port) in the order of `order_sides`. */
 	__u8 address[2][16];
 	/* Host order. ICMP: the identifier of an echo, else type << 8 | code, on both sides. */
 	__u16 port[2];
 	/* Number that user space gave to the namespace; 0 is the agent's own. */
-	__u32 netns;
+	__u16 netns;
 	__u8 protocol;
 	__u8 echo; /* 1 for ICMP echo, whose identifier may equal another message's type and code */
-	__u8 pad[2];
 };
 
 enum flow_flag {
@@ -26,21 +30,26 @@ enum flow_flag {
 	FLOW_CLOSED = 1 << 5, /* TCP: RST, or FIN from both sides */
 	FLOW_FIRST_SENDER = 1 << 6, /* the side that sent the first packet: set = side 1 */
 	FLOW_TCP_FLAGS = 8, /* shift: TCP flags of side 0; side 1 is 8 bits further */
+	FLOW_OWNED = 1 << 24, /* cookie and process of side 0 are known; side 1 is the next bit */
 };
 
+/*
+ * The first 48 bytes change with each packet; behind them only what FLOW_OWNED tells. User space copies the rest
+ * only when the flags have changed.
+ */
 struct flow {
-	__u64 id; /* unique while the programs are loaded: a count on each CPU, the CPU in the low 10 bits */
-	__u64 first_ns; /* CLOCK_MONOTONIC */
-	__u64 last_ns;
 	__u64 packets[2]; /* sent by side 0, side 1; on the wire: a segmentation-offload buffer is many */
 	__u64 bytes[2]; /* layer 3, on the wire */
+	__u32 last; /* CLOCK_MONOTONIC at the latest tick, in units of 2^20 ns: wraps after 52 days, user space knows where */
+	__u32 flags; /* enum flow_flag */
+	__u64 id; /* unique while the programs are loaded: a count on each CPU, the CPU in the low 10 bits */
+	__u64 first_ns; /* CLOCK_MONOTONIC */
 	__u64 cookie[2]; /* socket cookie of the local socket, 0 if none or unknown */
 	__u64 process[2]; /* key of `processes`, 0 if not local or unknown */
-	__u32 flags; /* enum flow_flag */
 	__u32 ifindex; /* where the first packet was counted */
 	__u16 icmp; /* type << 8 | code of the first packet */
 	__u8 attempts[2]; /* how often the owner of a side's socket was looked for in vain */
-	__u32 pad;
+	__u64 pad; /* to three cache lines */
 };
 
 enum event_type {
@@ -53,7 +62,6 @@ struct flow_event {
 	__u32 type; /* enum event_type */
 	__u32 pad;
 	struct flow_key key;
-	__u32 pad2;
 	struct flow flow;
 };
 

@@ -35,7 +35,9 @@ export const flowSchema = z.object({
     .object({ type: z.number().int(), code: z.number().int(), id: z.number().int() })
     .nullable()
     .describe("of the first packet; id for echo only, else 0"),
-  direction: z.enum(["ingress", "egress"]).describe("of what the source sends: egress where this host opened the flow"),
+  direction: z
+    .enum(["ingress", "egress"])
+    .describe("of what the source sends: egress where this host opened the flow"),
   place: z.enum(["local", "forwarded", "loopback"]),
   netns: z.number().int().describe("inode of the network namespace, as lsns -t net prints it; 0 in a replay"),
   interface: z.string().describe("where the first packet was counted"),

@@ -57,7 +57,13 @@ for (const order of ["first", "last"] as const)
     await using early = await dropPackets(net.server, "eth0", foreign);
     using observed = observe({ namespaces: [net.server.path] });
     await using late = await dropPackets(net.server, "eth0", foreign);
-    await udpTraffic({ sender: net.client, receivers: [net.server], host: net.right.ipv4, count: 25, sizeBytes: 10 });
+    await udpTraffic({
+      sender: net.client,
+      receivers: [net.server],
+      host: net.right.ipv4,
+      count: 25,
+      sizeBytes: 10,
+    });
     const [flow] = observed.flows(net.server.inode, { protocol: "udp" });
     expect(flow?.packets.sent).toBe(25);
     expect(await early.counters()).toEqual({ passed: 25, dropped: 0 });
@@ -66,9 +72,19 @@ for (const order of ["first", "last"] as const)
 
 test("ours comes first, so a foreign program that ends the chain hides nothing", async () => {
   await using net = await pair();
-  await using _ = await dropPackets(net.server, "eth0", { direction: "ingress", verdict: "pass", probability: 0 });
+  await using _ = await dropPackets(net.server, "eth0", {
+    direction: "ingress",
+    verdict: "pass",
+    probability: 0,
+  });
   using observed = observe({ namespaces: [net.server.path] });
-  await udpTraffic({ sender: net.client, receivers: [net.server], host: net.right.ipv4, count: 8, sizeBytes: 10 });
+  await udpTraffic({
+    sender: net.client,
+    receivers: [net.server],
+    host: net.right.ipv4,
+    count: 8,
+    sizeBytes: 10,
+  });
   expect(observed.flows(net.server.inode, { protocol: "udp" })[0]?.packets.sent).toBe(8);
 });
 
@@ -88,7 +104,13 @@ test("clsact counts the same and leaves nothing behind but the filters of others
   {
     using observed = observe({ namespaces: [net.server.path], attach: "clsact" });
     expect(observed.features[0]?.detail).toMatch(/^clsact/);
-    await tcpTraffic({ client: net.client, server: net.server, host: net.right.ipv6, requestBytes: 5000, writeBytes: 100 });
+    await tcpTraffic({
+      client: net.client,
+      server: net.server,
+      host: net.right.ipv6,
+      requestBytes: 5000,
+      writeBytes: 100,
+    });
     const [flow] = observed.flows(net.server.inode, { protocol: "tcp" });
     const { received, sent } = await net.server.link("eth0");
     expect(flow?.packets).toEqual({ sent: received.packets, received: sent.packets });
@@ -97,7 +119,19 @@ test("clsact counts the same and leaves nothing behind but the filters of others
   expect(await tc("qdisc", "show", "dev", "eth0")).not.toMatch(/clsact/);
 
   await tc("qdisc", "add", "dev", "eth0", "clsact");
-  await tc("filter", "add", "dev", "eth0", "ingress", "prio", "7", "bpf", "da", "bytecode", "1,6 0 0 4294967295");
+  await tc(
+    "filter",
+    "add",
+    "dev",
+    "eth0",
+    "ingress",
+    "prio",
+    "7",
+    "bpf",
+    "da",
+    "bytecode",
+    "1,6 0 0 4294967295",
+  );
   {
     using _ = observe({ namespaces: [net.server.path], attach: "clsact" });
   }
@@ -119,7 +153,13 @@ for (const attach of ["tcx", "clsact"] as const)
     // Filters outlive their process; links do not.
     if (attach === "clsact") expect(await filters()).toMatch(/x0tta6bl4:flows/);
     const observed = observe({ namespaces: [net.server.path], attach });
-    await udpTraffic({ sender: net.client, receivers: [net.server], host: net.right.ipv4, count: 6, sizeBytes: 10 });
+    await udpTraffic({
+      sender: net.client,
+      receivers: [net.server],
+      host: net.right.ipv4,
+      count: 6,
+      sizeBytes: 10,
+    });
     expect(observed.flows(net.server.inode, { protocol: "udp" })[0]?.packets.sent).toBe(6);
     if (attach === "clsact") expect((await filters()).match(/x0tta6bl4:flows/g)).toHaveLength(1);
     else expect(attached(net.server, index)).toBe(2);

@@ -22,12 +22,24 @@ import { describe, type Names, passes, type RawFilter } from "./describe.ts";
 import { createFollowers } from "./followers.ts";
 import { type KernelSide, openKernelSide } from "./kernel-side.ts";
 import { createProcesses } from "./processes.ts";
-import { createFlowTable, type Delta, FLOW_WORDS, KEY_WORDS, type Raw, u64, word } from "./table.ts";
+import {
+  createFlowTable,
+  type Delta,
+  FLOW_WORDS,
+  KEY_WORDS,
+  protocolOf,
+  type Raw,
+  TICK_MS,
+  ticks,
+  UNKNOWN,
+  u64,
+  word,
+} from "./table.ts";
 import { createTally } from "./tally.ts";
 
 const BATCH = 4096;
 /** Packets of a closed connection that may still come: the last ACK, a retransmitted FIN. */
-const LINGER_NS = 5e9;
+const LINGER_MS = 5000;
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
 const FIND_OWNERS_MS = 5000;
@@ -51,15 +63,22 @@ export interface CaptureOutput {
   changes(id: number, changes: readonly FlowChange[], dropped: number): void;
 }
 
-/** @throws what `openKernelSide` throws */
+/**
+ * @param kernel where the figures come from; closed with the capture.
+ * @throws what `openKernelSide` throws
+ */
 export function openCapture(
   libc: Libc,
   options: CaptureOptions,
   clock: Clock,
   output: CaptureOutput,
+  kernel: KernelSide = openKernelSide(libc, options),
 ): Capture {
-  const kernel: KernelSide = openKernelSide(libc, options);
-  const table = createFlowTable(options.maxFlows + options.recentFlows);
+  // Between two reads of the map, flows that it has evicted still count as active.
+  // A setting below the linger time would end closed flows before their last packets.
+  const lingerTicks = Math.min(LINGER_MS, options.idleMs, options.tcpIdleMs) / TICK_MS;
+  const mostActive = 2 * options.maxFlows;
+  const table = createFlowTable(mostActive + options.recentFlows);
   const tally = createTally();
   const followers = createFollowers(output);
   const cgroups = kernel.cgroupRoot === undefined ? undefined : cgroupPaths(kernel.cgroupRoot, clock.nowMs);
@@ -70,12 +89,12 @@ export function openCapture(
   const cursor = libc.allocate(8);
   const key = libc.allocate(flowKeyLayout.size);
   const value = libc.allocate(flowLayout.size);
-  // Keys and values of a batch, side by side as in an event, for `report`.
   const batchKeys = new Uint32Array(keys.bytes.buffer);
   const batchValues = new Uint32Array(values.bytes.buffer);
-  const entry = new Uint32Array(KEY_WORDS + FLOW_WORDS);
+  const removedKey = new Uint32Array(key.bytes.buffer, 0, KEY_WORDS);
+  const removed = new Uint32Array(value.bytes.buffer, 0, FLOW_WORDS);
   const access = mapAccess(libc);
-  const delta: Delta = { fresh: false, packets: [0, 0], bytes: [0, 0] };
+  const delta: Delta = new Float64Array(4);
   const startedMs = clock.nowMs();
   let offsetMs = startedMs - Number(clock.monotonicNs()) / 1e6;
   let readMs = Number.NEGATIVE_INFINITY;
@@ -86,6 +105,10 @@ export function openCapture(
   let kernelTotals = kernel.totals();
 
   const names: Names = {
+    lastNs(last) {
+      const now = Number(clock.monotonicNs());
+      return now - ((ticks(now) - last) | 0) * TICK_MS * 1e6;
+    },
     wallMs: (monotonicNs) => offsetMs + monotonicNs / 1e6,
     namespaceInode: kernel.attachments.namespaceInode,
     interfaceName: kernel.attachments.interfaceName,
@@ -93,27 +116,30 @@ export function openCapture(
   };
   const flowOf = (slot: number): Flow => describe(table.raw(slot), table.isActive(slot), names);
 
-  /** Enters one report; @returns the slot, or -1 where nothing changed. */
-  const enter = (words: Uint32Array, keyAt: number, flowAt: number): number => {
-    const slot = table.report(words, keyAt, flowAt, delta);
-    if (slot < 0) return slot;
-    const raw = table.raw(slot);
-    tally.add(raw, delta);
-    if (delta.fresh) {
-      let owned = false;
-      for (const side of [0, 2]) {
-        const [low, high] = [
-          raw.words[raw.flow + word.process + side] as number,
-          raw.words[raw.flow + word.process + side + 1] as number,
-        ];
-        if (high !== 0) owned = true;
-        // Now, while the process lives.
-        if (high !== 0) processes.note(low, high);
-      }
-      if (!owned) orphans++;
-      followers.started(slot);
-    } else followers.updated(slot);
-    return slot;
+  const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
+    // A later read finds it, when it is known which flows are gone.
+    if (table.room === 0) return;
+    const slot = table.add(keyWords, keyAt, words, flowAt, delta);
+    tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, true);
+    let isOwned = false;
+    for (const side of [0, 2]) {
+      const high = words[flowAt + word.process + side + 1] as number;
+      if (high === 0) continue;
+      isOwned = true;
+      // Now, while the process lives.
+      processes.note(words[flowAt + word.process + side] as number, high);
+    }
+    if (!isOwned) orphans++;
+    followers.started(slot);
+  };
+
+  /** Enters a report. What runs for every flow of a read is kept this small so that it is inlined there. */
+  const enter = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
+    const slot = table.update(words, flowAt, delta);
+    if (slot >= 0) {
+      tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, false);
+      followers.updated(slot);
+    } else if (slot === UNKNOWN) enterFresh(keyWords, keyAt, words, flowAt);
   };
 
   const finish = (slot: number): void => {
@@ -126,66 +152,68 @@ export function openCapture(
     ring.drain((words, at) => {
       const keyAt = at + flowEventLayout.key / 4;
       const flowAt = at + flowEventLayout.flow / 4;
-      enter(words, keyAt, flowAt);
+      enter(words, keyAt, words, flowAt);
       if (words[at] !== eventType.flowReplaced) return;
-      const slot = table.slotOf(u64(words, flowAt + word.id));
-      if (slot !== undefined) finish(slot);
-    });
+      const slot = table.slotOf(words, flowAt);
+      if (slot >= 0) finish(slot);
+    }, table.room);
 
   const drain = (): number => {
     const count = drainRing();
-    followers.flush(flowOf);
+    // A flood of new flows: find out at once which of them the kernel has evicted.
+    if (table.active > mostActive) read();
+    else followers.flush(flowOf);
     return count;
   };
 
   /** Takes a flow out of the kernel's map with its very last figures. */
   const remove = (slot: number): void => {
     const { words, key: at } = table.raw(slot);
-    new Uint32Array(key.bytes.buffer).set(words.subarray(at, at + KEY_WORDS));
-    if (access.lookupAndDelete(kernel.maps.flows, key, value) >= 0) {
-      entry.set(words.subarray(at, at + KEY_WORDS));
-      entry.set(new Uint32Array(value.bytes.buffer, 0, FLOW_WORDS), KEY_WORDS);
-      enter(entry, 0, KEY_WORDS);
-    }
+    removedKey.set(words.subarray(at, at + KEY_WORDS));
+    if (access.lookupAndDelete(kernel.maps.flows, key, value) >= 0) enter(removedKey, 0, removed, 0);
     finish(slot);
   };
 
-  const isOver = (raw: Raw, nowNs: number): boolean => {
-    const flags = raw.words[raw.flow + word.flags] as number;
-    const idleNs = nowNs - u64(raw.words, raw.flow + word.lastNs);
-    if (flags & flowFlag.closed) return idleNs > LINGER_NS;
-    if (((raw.words[raw.key + word.protocol] as number) & 0xff) !== protocolNumbers.tcp)
-      return idleNs > options.idleMs * 1e6;
-    const answered = [0, 2].every((side) => u64(raw.words, raw.flow + word.packets + side) > 0);
-    return idleNs > (answered ? options.tcpIdleMs : options.idleMs) * 1e6;
+  /** Whether a flow in its kernel form has seen its last packet; asked only of those that are idle for a while. */
+  const isOver = (kind: number, words: Uint32Array, flowAt: number, idleTicks: number): boolean => {
+    if ((words[flowAt + word.flags] as number) & flowFlag.closed) return true;
+    const idleMs = idleTicks * TICK_MS;
+    if (idleMs <= options.idleMs) return false;
+    if (protocolOf(kind) !== protocolNumbers.tcp) return true;
+    const isAnswered = [0, 2].every((side) => u64(words, flowAt + word.packets + side) > 0);
+    return !isAnswered || idleMs > options.tcpIdleMs;
   };
 
-  const read = (): void => {
-    drain();
+  function read(): void {
+    drainRing();
     const before = kernel.totals();
     const nowNs = Number(clock.monotonicNs());
     const offset = clock.nowMs() - nowNs / 1e6;
     // A step of the clock or a suspended machine; jitter must not move the times of flows.
     if (Math.abs(offset - offsetMs) > 1000) offsetMs = offset;
+    const nowTicks = ticks(nowNs);
     const over: number[] = [];
     table.beginRead();
     readBatches(libc, kernel.maps.flows, { keys, values, cursor, capacity: BATCH }, (count) => {
       for (let index = 0; index < count; index++) {
         const keyAt = index * KEY_WORDS;
         const flowAt = index * FLOW_WORDS;
-        let slot = table.seen(batchValues, flowAt);
-        if (slot < 0) {
-          entry.set(batchKeys.subarray(keyAt, keyAt + KEY_WORDS));
-          entry.set(batchValues.subarray(flowAt, flowAt + FLOW_WORDS), KEY_WORDS);
-          slot = enter(entry, 0, KEY_WORDS);
-        }
-        if (slot >= 0 && isOver(table.raw(slot), nowNs)) over.push(slot);
+        enter(batchKeys, keyAt, batchValues, flowAt);
+        const idleTicks = (nowTicks - (batchValues[flowAt + word.last] as number)) | 0;
+        if (
+          idleTicks > lingerTicks &&
+          isOver(batchKeys[keyAt + word.kind] as number, batchValues, flowAt, idleTicks)
+        )
+          over.push(table.slotOf(batchValues, flowAt));
       }
       // A full read takes long enough for a busy ring to fill.
       drainRing();
     });
-    for (const slot of table.missing()) finish(slot);
-    for (const slot of over) remove(slot);
+    for (const [index, slot] of table.endRead().entries()) {
+      finish(slot);
+      if (index % BATCH === 0) drainRing();
+    }
+    for (const slot of over) if (slot >= 0) remove(slot);
     lostPackets = Math.max(lostPackets, before.packets - tally.packets);
     lostBytes = Math.max(lostBytes, before.bytes - tally.bytes);
     kernelTotals = before;
@@ -196,7 +224,7 @@ export function openCapture(
       kernel.findOwners();
     }
     followers.flush(flowOf);
-  };
+  }
 
   const refresh = (): void => {
     if (clock.nowMs() - readMs > READ_AGAIN_MS) read();
@@ -205,7 +233,7 @@ export function openCapture(
 
   const totals = (): Totals => ({
     timeMs: clock.nowMs(),
-    traffic: tally.traffic.filter((one) => one.flows > 0 || one.packets > 0),
+    traffic: tally.traffic().filter((one) => one.flows > 0 || one.packets > 0),
     active: table.active,
     lost: {
       events: kernelTotals.lostEvents,

@@ -20,9 +20,9 @@ export interface Traffic {
   readonly direction: "ingress" | "egress";
   readonly protocol: string;
   readonly place: "local" | "forwarded" | "loopback";
-  flows: number;
-  packets: number;
-  bytes: number;
+  readonly flows: number;
+  readonly packets: number;
+  readonly bytes: number;
 }
 
 export interface ProgramTotals {

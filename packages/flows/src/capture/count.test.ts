@@ -24,7 +24,12 @@ const total = (flows: readonly Flow[]): number =>
   flows.reduce((sum, flow) => sum + flow.packets.sent + flow.packets.received, 0);
 
 /** Traffic of every kind, between two hosts. @returns the ports to which fragmented datagrams went. */
-async function everything(client: Namespace, server: Namespace, ipv4: string, ipv6: string): Promise<number[]> {
+async function everything(
+  client: Namespace,
+  server: Namespace,
+  ipv4: string,
+  ipv6: string,
+): Promise<number[]> {
   const fragmented: number[] = [];
   for (const host of [ipv4, ipv6]) {
     for (const [requestBytes, writeBytes] of [
@@ -80,7 +85,14 @@ test("with offloads it equals what a receiver behind a link without them counts"
   using observed = observe({ namespaces: [client.path, router.path] });
   await using running = await capture(server, "eth0");
   for (const host of [right[0].ipv4, right[0].ipv6])
-    await tcpTraffic({ client, server, host, requestBytes: 10_000_000, replyBytes: 2_000_000, writeBytes: 65_536 });
+    await tcpTraffic({
+      client,
+      server,
+      host,
+      requestBytes: 10_000_000,
+      replyBytes: 2_000_000,
+      writeBytes: 65_536,
+    });
   const seen = captured((await running.stop()).flows);
 
   expect(oneWay(observed.flows(client.inode))).toEqual(seen);
@@ -115,9 +127,15 @@ test("bridged and flooded packets count once a port", async () => {
   const [, second] = net.hosts;
   await udpTraffic({ sender: one, receivers: [two], host: second!.ipv4, count: 30, sizeBytes: 10 });
   await tcpTraffic({ client: one, server: middle, host: net.own.ipv4, requestBytes: 5000 });
-  await udpTraffic({ sender: middle, receivers: [], host: "10.77.1.255", port: 4000, count: 4, sizeBytes: 10, lossy: true }).catch(
-    () => undefined,
-  );
+  await udpTraffic({
+    sender: middle,
+    receivers: [],
+    host: "10.77.1.255",
+    port: 4000,
+    count: 4,
+    sizeBytes: 10,
+    lossy: true,
+  }).catch(() => undefined);
   const flows = observed.flows(middle.inode);
   const udp = flows.find((flow) => flow.protocol === "udp" && flow.destination.ip === second!.ipv4);
   expect(udp?.packets).toEqual({ sent: 30, received: 0 });
@@ -144,14 +162,21 @@ test("own multicast that comes back counts once", async () => {
     count: 9,
     sizeBytes: 20,
   });
-  const flow = observed.flows(sender.inode).find((one) => one.destination.ip === "239.1.2.3" && one.protocol === "udp");
+  const flow = observed
+    .flows(sender.inode)
+    .find((one) => one.destination.ip === "239.1.2.3" && one.protocol === "udp");
   expect(flow?.packets.sent).toBe(9);
 });
 
 test("loopback packets count once and name both processes", async () => {
   await using host = await createNamespace();
   using observed = observe({ namespaces: [host.path] });
-  const { client, server, port } = await tcpTraffic({ client: host, server: host, host: "127.0.0.1", requestBytes: 4000 });
+  const { client, server, port } = await tcpTraffic({
+    client: host,
+    server: host,
+    host: "127.0.0.1",
+    requestBytes: 4000,
+  });
   const lo = await host.link("lo");
   const flows = observed.flows(host.inode);
   expect(total(flows)).toBe(lo.sent.packets);
@@ -167,11 +192,22 @@ test("translated addresses: each side a flow, each packet once", async () => {
   await using right = await createNamespace();
   const ends = await route(left, router, right, { offloads: false });
   await masquerade(router, "right0");
-  await forwardPort(router, { protocol: "tcp", in: "right0", port: 8080, to: { ip: ends.left[0].ipv4, port: 80 } });
+  await forwardPort(router, {
+    protocol: "tcp",
+    in: "right0",
+    port: 8080,
+    to: { ip: ends.left[0].ipv4, port: 80 },
+  });
   using observed = observe({ namespaces: [router.path] });
   await using outside = await capture(router, "right0");
   await using inside = await capture(router, "left0");
-  await tcpTraffic({ client: left, server: right, host: ends.right[0].ipv4, requestBytes: 3000, replyBytes: 3000 });
+  await tcpTraffic({
+    client: left,
+    server: right,
+    host: ends.right[0].ipv4,
+    requestBytes: 3000,
+    replyBytes: 3000,
+  });
   const [wire, lan] = [await outside.stop(), await inside.stop()];
   const flows = observed.flows(router.inode);
   expect(total(flows)).toBe(wire.packets);
@@ -179,7 +215,9 @@ test("translated addresses: each side a flow, each packet once", async () => {
   const sent = flows.find((flow) => flow.source.ip === ends.left[0].ipv4);
   const received = flows.find((flow) => flow.source.ip === ends.right[1].ipv4);
   expect(sent?.packets.sent).toBe(lan.flows.find((flow) => flow.source.ip === ends.left[0].ipv4)?.packets);
-  expect(received?.packets.received).toBe(wire.flows.find((flow) => flow.source.ip === ends.right[0].ipv4)?.packets);
+  expect(received?.packets.received).toBe(
+    wire.flows.find((flow) => flow.source.ip === ends.right[0].ipv4)?.packets,
+  );
 });
 
 test("VLAN packets count once, on the lower device", async (context) => {
@@ -225,6 +263,8 @@ test("an interface that appears later is observed", async () => {
     expect(observed.capture.features()[0]?.detail).toMatch(/devices/);
   });
   await udpTraffic({ sender: client, receivers: [server], host: right.ipv6, count: 11, sizeBytes: 30 });
-  const flow = observed.flows(server.inode, { protocol: "udp" }).find((one) => one.destination.ip === right.ipv6);
+  const flow = observed
+    .flows(server.inode, { protocol: "udp" })
+    .find((one) => one.destination.ip === right.ipv6);
   expect(flow?.packets.sent).toBe(11);
 });

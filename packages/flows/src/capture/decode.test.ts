@@ -44,9 +44,18 @@ const uppers: Record<string, { four: Upper; six: Upper }> = {
   "UDP 1 byte": both(udp(ports, payload(1))),
   "UDP 1200 bytes": both(udp({ sourcePort: 53, destinationPort: 53 }, payload(1200))),
   SCTP: both(sctp(ports, payload(40))),
-  "echo request": { four: icmp({ type: 8, id: 4711 }, payload(56)), six: icmpv6({ type: 128, id: 4711 }, payload(56)) },
-  "echo reply": { four: icmp({ type: 0, id: 4711 }, payload(56)), six: icmpv6({ type: 129, id: 4711 }, payload(56)) },
-  unreachable: { four: icmp({ type: 3, code: 3 }, payload(28)), six: icmpv6({ type: 1, code: 4 }, payload(48)) },
+  "echo request": {
+    four: icmp({ type: 8, id: 4711 }, payload(56)),
+    six: icmpv6({ type: 128, id: 4711 }, payload(56)),
+  },
+  "echo reply": {
+    four: icmp({ type: 0, id: 4711 }, payload(56)),
+    six: icmpv6({ type: 129, id: 4711 }, payload(56)),
+  },
+  unreachable: {
+    four: icmp({ type: 3, code: 3 }, payload(28)),
+    six: icmpv6({ type: 1, code: 4 }, payload(48)),
+  },
   GRE: both({ protocol: protocolNumbers.gre, bytes: payload(30) }),
 };
 
@@ -77,9 +86,15 @@ function table(): [string, Uint8Array][] {
   for (const [link, ethernetOptions] of Object.entries(links))
     for (const [name, { four, six }] of Object.entries(uppers)) {
       frames.push([`${link}, IPv4, ${name}`, ethernet(ipv4(v4, four), ethernetOptions)]);
-      frames.push([`${link}, IPv4 with options, ${name}`, ethernet(ipv4({ ...v4, options: payload(24) }, four), ethernetOptions)]);
+      frames.push([
+        `${link}, IPv4 with options, ${name}`,
+        ethernet(ipv4({ ...v4, options: payload(24) }, four), ethernetOptions),
+      ]);
       for (const [chain, extensions] of Object.entries(extensionChains))
-        frames.push([`${link}, IPv6, ${chain}, ${name}`, ethernet(ipv6({ ...v6, extensions }, six), ethernetOptions)]);
+        frames.push([
+          `${link}, IPv6, ${chain}, ${name}`,
+          ethernet(ipv6({ ...v6, extensions }, six), ethernetOptions),
+        ]);
     }
   return frames;
 }
@@ -97,33 +112,44 @@ interface Facts {
 function kernelSide(): { decode(frame: Uint8Array): Facts | undefined; close(): void } {
   const libc = openLibc();
   const loaded = loadSkeleton(libc, shippedPrograms(), { flows: 1024, events: 65_536 });
-  const [keys, values, cursor] = [flowKeyLayout.size * 1024, flowLayout.size * 1024, 8].map((size) => libc.allocate(size));
+  const [keys, values, cursor] = [flowKeyLayout.size * 1024, flowLayout.size * 1024, 8].map((size) =>
+    libc.allocate(size),
+  );
   const access = mapAccess(libc);
   return {
     decode(frame) {
       expect(testRun(libc, loaded.programs.x0_ingress, frame).verdict).toBe(-1);
       let facts: Facts | undefined;
-      readBatches(libc, loaded.maps.flows, { keys: keys!, values: values!, cursor: cursor!, capacity: 1024 }, (count) => {
-        if (count === 0) return;
-        expect(count).toBe(1);
-        const end = (side: number): string => {
-          const address = keys!.bytes.subarray(flowKeyLayout.address + 16 * side, flowKeyLayout.address + 16 * side + 16);
-          return `${formatAddress(address)} ${keys!.view.getUint16(flowKeyLayout.port + 2 * side, true)}`;
-        };
-        const packets = (side: number): bigint => values!.view.getBigUint64(flowLayout.packets + 8 * side, true);
-        const sender = packets(0) === 1n ? 0 : 1;
-        expect(packets(sender)).toBe(1n);
-        expect(packets(1 - sender)).toBe(0n);
-        const flags = values!.view.getUint32(flowLayout.flags, true);
-        facts = {
-          ends: [end(0), end(1)].sort(),
-          protocol: keys!.view.getUint8(flowKeyLayout.protocol),
-          bytes: Number(values!.view.getBigUint64(flowLayout.bytes + 8 * sender, true)),
-          flags: (flags >>> (8 + 8 * sender)) & 0xff,
-          sentBy: end(sender),
-          icmp: values!.view.getUint16(flowLayout.icmp, true),
-        };
-      });
+      readBatches(
+        libc,
+        loaded.maps.flows,
+        { keys: keys!, values: values!, cursor: cursor!, capacity: 1024 },
+        (count) => {
+          if (count === 0) return;
+          expect(count).toBe(1);
+          const end = (side: number): string => {
+            const address = keys!.bytes.subarray(
+              flowKeyLayout.address + 16 * side,
+              flowKeyLayout.address + 16 * side + 16,
+            );
+            return `${formatAddress(address)} ${keys!.view.getUint16(flowKeyLayout.port + 2 * side, true)}`;
+          };
+          const packets = (side: number): bigint =>
+            values!.view.getBigUint64(flowLayout.packets + 8 * side, true);
+          const sender = packets(0) === 1n ? 0 : 1;
+          expect(packets(sender)).toBe(1n);
+          expect(packets(1 - sender)).toBe(0n);
+          const flags = values!.view.getUint32(flowLayout.flags, true);
+          facts = {
+            ends: [end(0), end(1)].sort(),
+            protocol: keys!.view.getUint8(flowKeyLayout.protocol),
+            bytes: Number(values!.view.getBigUint64(flowLayout.bytes + 8 * sender, true)),
+            flags: (flags >>> (8 + 8 * sender)) & 0xff,
+            sentBy: end(sender),
+            icmp: values!.view.getUint16(flowLayout.icmp, true),
+          };
+        },
+      );
       if (facts !== undefined) access.delete(loaded.maps.flows, keys!);
       return facts;
     },
@@ -167,7 +193,8 @@ test("later fragments get the ports of the first", () => {
     // The first one never came: no ports.
     ...ipv4Fragments({ ...v4, id: 80 }, udp(ports, payload(3000)), 1480).slice(1),
   ].map((packet) => ethernet(packet));
-  for (const [index, frame] of frames.entries()) expect([index, kernel.decode(frame)]).toEqual([index, expected(frame)]);
+  for (const [index, frame] of frames.entries())
+    expect([index, kernel.decode(frame)]).toEqual([index, expected(frame)]);
   kernel.close();
 });
 
@@ -181,7 +208,8 @@ test("damaged and truncated frames read the same in the kernel and here", () => 
     // A test run takes no frame that ends within the IP header.
     const cut = Math.min(whole.length, 54 + random.below(whole.length));
     const frame = whole.slice(0, random.below(3) === 0 ? cut : whole.length);
-    for (let flips = random.below(4); flips > 0; flips--) frame[12 + random.below(frame.length - 12)] = random.below(256);
+    for (let flips = random.below(4); flips > 0; flips--)
+      frame[12 + random.below(frame.length - 12)] = random.below(256);
     const where = `round ${round}, ${name}, ${Buffer.from(frame).toString("hex")}`;
     expect([where, kernel.decode(frame)]).toEqual([where, expected(frame)]);
   }

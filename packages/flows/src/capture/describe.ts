@@ -5,12 +5,14 @@ import { inPrefix } from "../filter.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { flowFlag } from "../generated/layout.ts";
 import { isEcho, protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
-import { openedBySecond, type Raw, u64, word } from "./table.ts";
+import { namespaceOf, openedBySecond, protocolOf, type Raw, u64, word } from "./table.ts";
 
 export type Place = Flow["place"];
 
 /** What the numbers in a flow stand for. */
 export interface Names {
+  /** A flow's `last` → CLOCK_MONOTONIC nanoseconds. */
+  lastNs(last: number): number;
   /** CLOCK_MONOTONIC nanoseconds → Unix milliseconds. */
   wallMs(monotonicNs: number): number;
   namespaceInode(number: number): number;
@@ -37,8 +39,8 @@ export function describe(raw: Raw, active: boolean, names: Names): Flow {
   const flags = at(word.flags);
   const source = openedBySecond(flags) ? 1 : 0;
   const destination = 1 - source;
-  const protocol = (words[key + word.protocol] as number) & 0xff;
-  const namespace = words[key + word.netns] as number;
+  const protocol = protocolOf(words[key + word.kind] as number);
+  const namespace = namespaceOf(words[key + word.kind] as number);
   const isIcmp = protocol === protocolNumbers.icmp || protocol === protocolNumbers.icmpv6;
   const ports = words[key + word.port] as number;
   const port = (side: number): number => (isIcmp ? 0 : side === 0 ? ports & 0xffff : ports >>> 16);
@@ -49,11 +51,11 @@ export function describe(raw: Raw, active: boolean, names: Names): Flow {
   };
   const process = (side: number): FlowProcess | null =>
     names.process(at(word.process + 2 * side), at(word.process + 2 * side + 1));
-  const time = (offset: number): string => new Date(names.wallMs(u64(words, flow + offset))).toISOString();
+  const time = (monotonicNs: number): string => new Date(names.wallMs(monotonicNs)).toISOString();
   const icmp = at(word.icmp) & 0xffff;
   const [own, peer] = [process(source), process(destination)];
-  const start = time(word.firstNs);
-  const end = time(word.lastNs);
+  const start = time(u64(words, flow + word.firstNs));
+  const end = time(names.lastNs(at(word.last)));
   return {
     id: String(u64(words, flow + word.id)),
     state: active ? "active" : "ended",
@@ -94,14 +96,17 @@ export interface RawFilter {
 /** Whether a flow passes all filters but that of the process. */
 export function passes(raw: Raw, filter: RawFilter, names: Names): boolean {
   const { words, key, flow } = raw;
-  const protocol = (words[key + word.protocol] as number) & 0xff;
+  const protocol = protocolOf(words[key + word.kind] as number);
   if (filter.protocol !== undefined && protocol !== filter.protocol) return false;
   if (filter.port !== undefined) {
     const isIcmp = protocol === protocolNumbers.icmp || protocol === protocolNumbers.icmpv6;
     const ports = isIcmp ? 0 : (words[key + word.port] as number);
     if ((ports & 0xffff) !== filter.port && ports >>> 16 !== filter.port) return false;
   }
-  if (filter.sinceMs !== undefined && names.wallMs(u64(words, flow + word.lastNs)) < filter.sinceMs)
+  if (
+    filter.sinceMs !== undefined &&
+    names.wallMs(names.lastNs(words[flow + word.last] as number)) < filter.sinceMs
+  )
     return false;
   if (filter.untilMs !== undefined && names.wallMs(u64(words, flow + word.firstNs)) >= filter.untilMs)
     return false;

@@ -92,13 +92,14 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       namespaces: options.namespaces,
     });
     const devices = attachments;
-    const readTotals = totalsReader(libc, loaded);
+    const readTotals = totalsReader(libc, loaded.maps.totals);
+    const runSeconds = (name: ProgramName): number => programInfo(libc, loaded.programs[name]).runSeconds;
     return {
       maps: loaded.maps,
       attachments: devices,
       cgroupRoot: root,
       features: () => [deviceFeature(devices), ...features],
-      totals: () => readTotals(statistics >= 0),
+      totals: () => readTotals(statistics >= 0 ? runSeconds : undefined),
       findOwners: () => void findOlderSockets(libc, loaded),
       close,
     };
@@ -173,10 +174,15 @@ function off(name: string, error: unknown): Feature {
   return { name, state: "off", reason: messageOf(error), ...(hint === undefined ? {} : { hint }) };
 }
 
-function totalsReader(
+/**
+ * Reads `totals`, the counters of each program.
+ *
+ * @param map its descriptor; the reader that returns takes what tells a program's run time, where that is measured.
+ */
+export function totalsReader(
   libc: Libc,
-  loaded: Loaded<MapName, ProgramName>,
-): (withRunTime: boolean) => KernelTotals {
+  map: number,
+): (runSeconds?: (program: ProgramName) => number) => KernelTotals {
   const cpus = possibleCpus();
   const key = libc.allocate(4);
   const value = libc.allocate(totalsLayout.size * cpus);
@@ -187,11 +193,11 @@ function totalsReader(
       sum += Number(value.view.getBigUint64(cpu * totalsLayout.size + at, true));
     return sum;
   };
-  return (withRunTime) => {
+  return (runSeconds) => {
     const sums = { packets: 0, bytes: 0, uncounted: 0, notIp: 0, malformed: 0, lostEvents: 0 };
     const each = Object.entries(programs).map(([name, [program, number]]): ProgramTotals => {
       key.view.setUint32(0, number, true);
-      const result = access.lookup(loaded.maps.totals, key, value);
+      const result = access.lookup(map, key, value);
       if (result < 0) throw kernelError("reading the programs' totals", result);
       const lost = field(totalsLayout.lost);
       if (number === programNumber.ingress || number === programNumber.egress) {
@@ -202,9 +208,8 @@ function totalsReader(
         sums.malformed += field(totalsLayout.malformed);
         sums.lostEvents += lost;
       }
-      const events = field(totalsLayout.events);
-      if (!withRunTime) return { name, events, lost };
-      return { name, events, lost, runSeconds: programInfo(libc, loaded.programs[program]).runSeconds };
+      const counted = { name, events: field(totalsLayout.events), lost };
+      return runSeconds === undefined ? counted : { ...counted, runSeconds: runSeconds(program) };
     });
     return { ...sums, programs: each };
   };

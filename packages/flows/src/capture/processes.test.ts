@@ -1,6 +1,6 @@
 /** Who is behind a flow: read from the kernel, also where the process is gone, older, or behind a listener. */
 import { once } from "node:events";
-import { type AddressInfo, connect as dial, createServer } from "node:net";
+import { type AddressInfo, createServer, connect as dial } from "node:net";
 import { beforeEach, expect, test, vi } from "vitest";
 import {
   connect,
@@ -24,7 +24,13 @@ test("a connection names the process that opened it, its cgroup, and the listene
   await using cgroup = await createCgroup();
   const [, right] = await connect(client, server);
   using observed = observe({ namespaces: [client.path, server.path] });
-  const traffic = await tcpTraffic({ client: [client, cgroup], server, host: right.ipv4, requestBytes: 500, replyBytes: 500 });
+  const traffic = await tcpTraffic({
+    client: [client, cgroup],
+    server,
+    host: right.ipv4,
+    requestBytes: 500,
+    replyBytes: 500,
+  });
   const [opened] = observed.flows(client.inode, { port: traffic.port });
   expect(opened?.process).toMatchObject({ pid: traffic.client.pid, comm: "node" });
   expect(opened?.process?.executable).toMatch(/node$/);
@@ -68,8 +74,19 @@ test("sockets older than the agent have owners", async () => {
     writeBytes: 10,
   });
   using observed = observe({ namespaces: [host.path] });
-  await using _ = await tcpServer(host, { host: "127.0.0.1", port: 0, connections: 1, requestBytes: 0, replyBytes: 0, writeBytes: 1 });
-  const traffic = await host.exec(["bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/${server.ready.port}; printf 0123456789 >&3; head -c 10 <&3`]);
+  await using _ = await tcpServer(host, {
+    host: "127.0.0.1",
+    port: 0,
+    connections: 1,
+    requestBytes: 0,
+    replyBytes: 0,
+    writeBytes: 1,
+  });
+  const traffic = await host.exec([
+    "bash",
+    "-c",
+    `exec 3<>/dev/tcp/127.0.0.1/${server.ready.port}; printf 0123456789 >&3; head -c 10 <&3`,
+  ]);
   expect(traffic.length).toBe(10);
   const [flow] = observed.flows(host.inode, { port: server.ready.port });
   expect(flow?.peerProcess?.pid).toBe(server.pid);
@@ -81,7 +98,13 @@ test("datagrams and echo requests name their sender", async () => {
   await using server = await createNamespace();
   const [, right] = await connect(client, server);
   using observed = observe({ namespaces: [client.path, server.path] });
-  const udp = await udpTraffic({ sender: client, receivers: [server], host: right.ipv6, count: 3, sizeBytes: 10 });
+  const udp = await udpTraffic({
+    sender: client,
+    receivers: [server],
+    host: right.ipv6,
+    count: 3,
+    sizeBytes: 10,
+  });
   const [sent] = observed.flows(client.inode, { port: udp.port });
   expect(sent?.process?.pid).toBe(udp.sender.pid);
   const [received] = observed.flows(server.inode, { port: udp.port });
@@ -112,12 +135,21 @@ test("a closed flow ends, and a reused port is a new flow", async () => {
   await using host = await createNamespace();
   using observed = observe({ namespaces: [host.path] });
   observed.capture.follow(1, { limit: 1 }, false);
-  const shape = { client: host, server: host, host: "127.0.0.1", requestBytes: 10, replyBytes: 10, port: 4545 } as const;
+  const shape = {
+    client: host,
+    server: host,
+    host: "127.0.0.1",
+    requestBytes: 10,
+    replyBytes: 10,
+    port: 4545,
+  } as const;
   await tcpTraffic(shape);
   await vi.waitFor(
     () => {
       observed.capture.read();
-      expect(observed.changes.filter(({ change, flow }) => change === "end" && flow.destination.port === 4545)).toHaveLength(1);
+      expect(
+        observed.changes.filter(({ change, flow }) => change === "end" && flow.destination.port === 4545),
+      ).toHaveLength(1);
     },
     { timeout: 20_000, interval: 200 },
   );

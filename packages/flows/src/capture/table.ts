@@ -1,214 +1,270 @@
 /**
- * The flows as the kernel last reported them, in their kernel form: a slot is one key and one value, copied word
- * by word; names, addresses and JSON are made only for what somebody asks. At 100,000 flows this is what keeps a
- * read of the kernel's map within tens of milliseconds, and the heap small.
+ * The flows as the kernel last reported them, in their kernel form; names, addresses and JSON are made only for
+ * what somebody asks. This is what keeps a read of 100,000 flows within tens of milliseconds, and the heap small.
  *
- * Slots of ended flows stay, oldest first out, until `capacity` is reached.
+ * What changes with each packet (the first 48 bytes of the kernel's value) lies in one of two buffers, in the order
+ * of the kernel's map: a full read walks the old buffer and writes the new one, both front to back, so that memory
+ * is read ahead instead of waited for. Everything else lies in the flow's slot, which it keeps. Slots of ended flows
+ * stay, oldest first out, until `capacity` is reached.
  */
 import { flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
+import { createIdIndex } from "./id-index.ts";
 
 export const KEY_WORDS: number = flowKeyLayout.size / 4;
 export const FLOW_WORDS: number = flowLayout.size / 4;
+const HOT_WORDS = flowLayout.firstNs / 4;
+/** A hot record ends with its slot. */
+const RECORD_WORDS = HOT_WORDS + 1;
 const SLOT_WORDS = KEY_WORDS + FLOW_WORDS;
-const CHUNK_BITS = 12;
-const CHUNK_SLOTS = 1 << CHUNK_BITS;
 
-/** Word offsets within a slot's flow part. */
+/** Word offsets: of the key's fields in the key, of all others in the flow. */
 export const word = {
-  id: flowLayout.id / 4,
-  firstNs: flowLayout.firstNs / 4,
-  lastNs: flowLayout.lastNs / 4,
   packets: flowLayout.packets / 4,
   bytes: flowLayout.bytes / 4,
+  last: flowLayout.last / 4,
+  flags: flowLayout.flags / 4,
+  id: flowLayout.id / 4,
+  firstNs: flowLayout.firstNs / 4,
   cookie: flowLayout.cookie / 4,
   process: flowLayout.process / 4,
-  flags: flowLayout.flags / 4,
   ifindex: flowLayout.ifindex / 4,
   icmp: flowLayout.icmp / 4,
   port: flowKeyLayout.port / 4,
-  netns: flowKeyLayout.netns / 4,
-  protocol: flowKeyLayout.protocol / 4,
+  /** One word: namespace in the low half, protocol above it. */
+  kind: (flowKeyLayout.netns & ~3) / 4,
 } as const;
 
-/** A slot's words and where its key and its value begin. */
+/** A flow's words and where its key and its value begin in them. */
 export interface Raw {
   readonly words: Uint32Array;
   readonly key: number;
   readonly flow: number;
 }
 
-/** What a report added to a flow, by side; reused between calls. */
-export interface Delta {
-  fresh: boolean;
-  readonly packets: [number, number];
-  readonly bytes: [number, number];
-}
+/** What a report added: packets of side 0 and 1, bytes of side 0 and 1. */
+export type Delta = Float64Array;
+
+/** Results of `update` beside a slot. */
+export const UNCHANGED = -1;
+export const UNKNOWN = -2;
 
 export interface FlowTable {
   readonly active: number;
-  readonly size: number;
+  /** How many more flows `add` can take. */
+  readonly room: number;
   /** Flows that ended and had to make room. */
   readonly forgotten: number;
-  /**
-   * Takes a key and a value as the kernel gave them. Unchanged flows cost one look-up.
-   *
-   * @returns the slot, or -1 if nothing changed since the last report.
-   */
-  report(words: Uint32Array, key: number, flow: number, delta: Delta): number;
-  /** The slot of a flow that is known and unchanged, marked as met by this read; -1 otherwise. */
-  seen(words: Uint32Array, flow: number): number;
-  slotOf(id: number): number | undefined;
+  /** Takes the kernel's value of a flow. @returns its slot, UNCHANGED, or UNKNOWN: then `add` it. */
+  update(words: Uint32Array, flow: number, delta: Delta): number;
+  /** A flow that `update` did not know; needs room. @returns its slot. */
+  add(keyWords: Uint32Array, key: number, words: Uint32Array, flow: number, delta: Delta): number;
+  /** @returns the slot of an active flow, or -1. */
+  slotOf(words: Uint32Array, flow: number): number;
+  /** A copy; valid until the next call. */
   raw(slot: number): Raw;
   isActive(slot: number): boolean;
   /** It will change no more. Idempotent. */
   end(slot: number): void;
-  /** Marks the beginning of a full read: what is not reported until `missing` is called was evicted. */
+  /** Begins a full read: every flow of the kernel's map is to be updated or added now, best in the map's order. */
   beginRead(): void;
-  /** Active slots that the read did not meet. */
-  missing(): number[];
+  /** Ends it. @returns the active slots that it did not meet: evicted flows, to be ended before the next read. */
+  endRead(): number[];
   /** Slots from the newest flow to the oldest, ended ones included. */
   newestFirst(): number[];
 }
 
-/** A little-endian 64-bit value as a number: exact up to 2^53, which ids and counters keep below. */
-export function u64(words: Uint32Array, at: number): number {
-  return (words[at + 1] as number) * 2 ** 32 + (words[at] as number);
-}
-
 /** @param capacity most flows, active and ended. */
 export function createFlowTable(capacity: number): FlowTable {
-  const chunks: Uint32Array[] = [];
-  const slots = new Map<number, number>();
-  let states = new Uint8Array(CHUNK_SLOTS); // 0 free, 1 active, 2 ended
-  let readAt = new Uint32Array(CHUNK_SLOTS);
-  const free: number[] = [];
+  // All at once: growing would stop the reader for tens of milliseconds, and pages cost memory only when used.
+  // Twice the flows, since the records of those that ended stay in the buffer until the next read.
+  const recordWords = 2 * capacity * RECORD_WORDS;
+  const records = [new Uint32Array(recordWords), new Uint32Array(recordWords)] as const;
+  const slots = new Uint32Array(capacity * SLOT_WORDS);
+  const states = new Uint8Array(capacity); // 0 unused, 1 active, 2 ended
+  /** Of an active slot: which buffer its record is in, and at which word. */
+  const bufferOf = new Uint8Array(capacity);
+  const recordOf = new Uint32Array(capacity);
+  const index = createIdIndex();
+  const scratch = new Uint32Array(SLOT_WORDS);
+  let current: 0 | 1 = 0;
+  /** Words used of the current buffer, and of the other one where a read is under way; how far that has come there. */
+  let filled = 0;
+  let old = 0;
+  let cursor = 0;
   let ended: number[] = [];
   let endedHead = 0;
   let used = 0;
-  let reads = 0;
   let forgotten = 0;
 
-  const chunkOf = (slot: number): Uint32Array => chunks[slot >>> CHUNK_BITS] as Uint32Array;
-  const offsetOf = (slot: number): number => (slot & (CHUNK_SLOTS - 1)) * SLOT_WORDS;
-
-  const release = (): void => {
-    // The oldest ended flow; where all are active, none of them may go: the kernel's own limit is lower.
-    const slot = ended[endedHead++];
-    if (slot === undefined) return;
+  const take = (): number => {
+    if (used < capacity) return used++;
+    const oldest = ended[endedHead++] as number;
+    forgotten++;
     if (endedHead > 4096 && endedHead * 2 > ended.length) {
       ended = ended.slice(endedHead);
       endedHead = 0;
     }
-    states[slot] = 0;
-    free.push(slot);
-    forgotten++;
+    return oldest;
   };
 
-  const take = (): number => {
-    if (free.length === 0 && used >= capacity) release();
-    const recycled = free.pop();
-    if (recycled !== undefined) return recycled;
-    const slot = used++;
-    if (slot >>> CHUNK_BITS === chunks.length) {
-      chunks.push(new Uint32Array(CHUNK_SLOTS * SLOT_WORDS));
-      if (slot >= states.length) {
-        const wider = states.length * 2;
-        const nextStates = new Uint8Array(wider);
-        nextStates.set(states);
-        states = nextStates;
-        const nextReads = new Uint32Array(wider);
-        nextReads.set(readAt);
-        readAt = nextReads;
+  /** Gives a slot a record at the end of the current buffer. */
+  const place = (slot: number): number => {
+    const at = filled;
+    filled += RECORD_WORDS;
+    records[current][at + HOT_WORDS] = slot;
+    bufferOf[slot] = current;
+    recordOf[slot] = at;
+    return at;
+  };
+
+  const copyCold = (slot: number, words: Uint32Array, flow: number): void => {
+    const at = slot * SLOT_WORDS + KEY_WORDS;
+    for (let i = HOT_WORDS; i < FLOW_WORDS; i++) slots[at + i] = words[flow + i] as number;
+  };
+
+  /** The slot of a flow, mostly the one at the cursor. */
+  const find = (words: Uint32Array, flow: number): number => {
+    const low = words[flow + word.id] as number;
+    const high = words[flow + word.id + 1] as number;
+    if (cursor < old) {
+      const before = records[1 - current] as Uint32Array;
+      if (before[cursor + word.id] === low && before[cursor + word.id + 1] === high) {
+        const slot = before[cursor + HOT_WORDS] as number;
+        cursor += RECORD_WORDS;
+        return slot;
       }
     }
+    const slot = index.get(low, high);
+    // Go on behind it: one flow more or less must not cost the order of all that follow.
+    if (slot >= 0 && old > 0 && bufferOf[slot] !== current)
+      cursor = (recordOf[slot] as number) + RECORD_WORDS;
     return slot;
   };
 
-  const isSame = (chunk: Uint32Array, at: number, words: Uint32Array, flow: number): boolean =>
-    chunk[at + word.lastNs] === words[flow + word.lastNs] &&
-    chunk[at + word.flags] === words[flow + word.flags] &&
-    chunk[at + word.packets] === words[flow + word.packets] &&
-    chunk[at + word.packets + 2] === words[flow + word.packets + 2] &&
-    chunk[at + word.process] === words[flow + word.process] &&
-    chunk[at + word.process + 2] === words[flow + word.process + 2];
-
   return {
     get active() {
-      return slots.size;
+      return index.size;
     },
-    get size() {
-      return used - free.length;
+    get room() {
+      const slotsLeft = capacity - used + (ended.length - endedHead);
+      // A read under way still has to move every active flow.
+      return Math.min(slotsLeft, (recordWords - filled) / RECORD_WORDS - index.size);
     },
     get forgotten() {
       return forgotten;
     },
-    report(words, key, flow, delta) {
-      const id = u64(words, flow + word.id);
-      let slot = slots.get(id);
-      delta.fresh = slot === undefined;
-      if (slot === undefined) {
-        slot = take();
-        slots.set(id, slot);
-        states[slot] = 1;
-        const chunk = chunkOf(slot);
-        const at = offsetOf(slot);
-        for (let i = 0; i < KEY_WORDS; i++) chunk[at + i] = words[key + i] as number;
-        for (let i = 0; i < FLOW_WORDS; i++) chunk[at + KEY_WORDS + i] = words[flow + i] as number;
-        readAt[slot] = reads;
-        for (const side of [0, 1] as const) {
-          delta.packets[side] = u64(words, flow + word.packets + 2 * side);
-          delta.bytes[side] = u64(words, flow + word.bytes + 2 * side);
-        }
-        return slot;
+    update(words, flow, delta) {
+      const slot = find(words, flow);
+      if (slot < 0) return UNKNOWN;
+      const from = records[bufferOf[slot] as 0 | 1];
+      const before = recordOf[slot] as number;
+      const flags = words[flow + word.flags] as number;
+      const sameFlags = from[before + word.flags] === flags;
+      const packets0 = u64(words, flow + word.packets) - u64(from, before + word.packets);
+      const packets1 = u64(words, flow + word.packets + 2) - u64(from, before + word.packets + 2);
+      // An event can be read after a newer state of its flow: counters never fall.
+      const isNews = packets0 >= 0 && packets1 >= 0 && (packets0 > 0 || packets1 > 0 || !sameFlags);
+      if (isNews) {
+        delta[0] = packets0;
+        delta[1] = packets1;
+        delta[2] = u64(words, flow + word.bytes) - u64(from, before + word.bytes);
+        delta[3] = u64(words, flow + word.bytes + 2) - u64(from, before + word.bytes + 2);
       }
-      readAt[slot] = reads;
-      const chunk = chunkOf(slot);
-      const at = offsetOf(slot) + KEY_WORDS;
-      if (isSame(chunk, at, words, flow)) return -1;
-      for (const side of [0, 1] as const) {
-        delta.packets[side] =
-          u64(words, flow + word.packets + 2 * side) - u64(chunk, at + word.packets + 2 * side);
-        delta.bytes[side] = u64(words, flow + word.bytes + 2 * side) - u64(chunk, at + word.bytes + 2 * side);
-      }
-      // An event may be read after a newer state of the same flow: counters never fall.
-      if (delta.packets[0] < 0 || delta.packets[1] < 0) return -1;
-      for (let i = 0; i < FLOW_WORDS; i++) chunk[at + i] = words[flow + i] as number;
+      const moves = bufferOf[slot] !== current;
+      const at = moves ? place(slot) : before;
+      const to = records[current];
+      if (isNews) for (let i = 0; i < HOT_WORDS; i++) to[at + i] = words[flow + i] as number;
+      else if (moves) for (let i = 0; i < HOT_WORDS; i++) to[at + i] = from[before + i] as number;
+      if (!isNews) return UNCHANGED;
+      if (!sameFlags) copyCold(slot, words, flow);
       return slot;
     },
-    seen(words, flow) {
-      const slot = slots.get(u64(words, flow + word.id));
-      if (slot === undefined || !isSame(chunkOf(slot), offsetOf(slot) + KEY_WORDS, words, flow)) return -1;
-      readAt[slot] = reads;
+    add(keyWords, key, words, flow, delta) {
+      const slot = take();
+      index.add(words[flow + word.id] as number, words[flow + word.id + 1] as number, slot);
+      states[slot] = 1;
+      const at = place(slot);
+      for (let i = 0; i < HOT_WORDS; i++) records[current][at + i] = words[flow + i] as number;
+      for (let i = 0; i < KEY_WORDS; i++) slots[slot * SLOT_WORDS + i] = keyWords[key + i] as number;
+      copyCold(slot, words, flow);
+      delta[0] = u64(words, flow + word.packets);
+      delta[1] = u64(words, flow + word.packets + 2);
+      delta[2] = u64(words, flow + word.bytes);
+      delta[3] = u64(words, flow + word.bytes + 2);
       return slot;
     },
-    slotOf: (id) => slots.get(id),
+    slotOf: (words, flow) => index.get(words[flow + word.id] as number, words[flow + word.id + 1] as number),
     raw(slot) {
-      const at = offsetOf(slot);
-      return { words: chunkOf(slot), key: at, flow: at + KEY_WORDS };
+      scratch.set(slots.subarray(slot * SLOT_WORDS, (slot + 1) * SLOT_WORDS));
+      if (states[slot] === 1) {
+        const at = recordOf[slot] as number;
+        scratch.set(records[bufferOf[slot] as 0 | 1].subarray(at, at + HOT_WORDS), KEY_WORDS);
+      }
+      return { words: scratch, key: 0, flow: KEY_WORDS };
     },
     isActive: (slot) => states[slot] === 1,
     end(slot) {
       if (states[slot] !== 1) return;
+      const at = recordOf[slot] as number;
+      const record = records[bufferOf[slot] as 0 | 1];
+      slots.set(record.subarray(at, at + HOT_WORDS), slot * SLOT_WORDS + KEY_WORDS);
+      index.delete(record[at + word.id] as number, record[at + word.id + 1] as number);
+      // The record stays where it is, with the id of no flow (ids count from 1), until the next read leaves it out.
+      record[at + word.id] = 0;
+      record[at + word.id + 1] = 0;
       states[slot] = 2;
-      slots.delete(u64(chunkOf(slot), offsetOf(slot) + KEY_WORDS + word.id));
       ended.push(slot);
     },
     beginRead() {
-      reads = (reads + 1) >>> 0;
+      current = current === 0 ? 1 : 0;
+      old = filled;
+      filled = 0;
+      cursor = 0;
     },
-    missing() {
+    endRead() {
       const gone: number[] = [];
-      for (const slot of slots.values()) if (readAt[slot] !== reads) gone.push(slot);
+      const before = records[1 - current] as Uint32Array;
+      for (let at = 0; at < old; at += RECORD_WORDS) {
+        const slot = before[at + HOT_WORDS] as number;
+        if (states[slot] === 1 && bufferOf[slot] !== current && recordOf[slot] === at) gone.push(slot);
+      }
+      old = 0;
       return gone;
     },
     newestFirst() {
       const all: number[] = [];
-      for (let slot = 0; slot < used; slot++) if (states[slot] !== 0) all.push(slot);
-      const firstOf = (slot: number): number => u64(chunkOf(slot), offsetOf(slot) + KEY_WORDS + word.firstNs);
-      const firsts = new Map(all.map((slot) => [slot, firstOf(slot)]));
-      return all.sort((a, b) => (firsts.get(b) as number) - (firsts.get(a) as number));
+      const firsts = new Float64Array(used);
+      for (let slot = 0; slot < used; slot++) {
+        if (states[slot] === 0) continue;
+        all.push(slot);
+        firsts[slot] = u64(slots, slot * SLOT_WORDS + KEY_WORDS + word.firstNs);
+      }
+      return all.sort((a, b) => (firsts[b] as number) - (firsts[a] as number));
     },
   };
+}
+
+/** A little-endian 64-bit value as a number: exact up to 2^53, which ids and counters keep below. */
+export function u64(words: Uint32Array, at: number): number {
+  return (words[at + 1] as number) * 4_294_967_296 + (words[at] as number);
+}
+
+/** @param kind the key's word of that name. */
+export function protocolOf(kind: number): number {
+  return (kind >>> 16) & 0xff;
+}
+
+/** @param kind the key's word of that name. */
+export function namespaceOf(kind: number): number {
+  return kind & 0xffff;
+}
+
+/** Unit of a flow's `last`. */
+export const TICK_MS: number = 2 ** 20 / 1e6;
+
+/** CLOCK_MONOTONIC nanoseconds as the kernel keeps them in `last`; differences of the two wrap: `(a - b) | 0`. */
+export function ticks(nowNs: number): number {
+  return Math.floor(nowNs / 2 ** 20) >>> 0;
 }
 
 /** Whether side 1 opened the flow. */

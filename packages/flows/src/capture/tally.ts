@@ -1,56 +1,82 @@
-/** Sums of packets and bytes by kind of traffic, and how many of the kernel's are missing. */
+/** Sums of flows, packets and bytes by kind of traffic. */
+import { flowFlag } from "../generated/layout.ts";
 import { protocolNumbers } from "../protocols.ts";
 import type { Traffic } from "./contract.ts";
 import { directionOf, placeOf } from "./describe.ts";
-import { type Delta, type Raw, word } from "./table.ts";
+import { type Delta, protocolOf } from "./table.ts";
 
 const directions = ["ingress", "egress"] as const;
 const protocols = ["tcp", "udp", "icmp", "icmpv6", "other"] as const;
+/** Flags that tell direction and place lie in the low 7 bits. */
+const FLAG_VALUES = 128;
 const places = ["local", "forwarded", "loopback"] as const;
 
 export interface Tally {
-  readonly traffic: readonly Traffic[];
+  traffic(): readonly Traffic[];
   /** Packets and bytes added so far. */
   readonly packets: number;
   readonly bytes: number;
-  add(raw: Raw, delta: Delta): void;
+  /**
+   * @param flags of the flow, by which each side's packets have a direction and a place.
+   * @param kind the word of its key that tells the protocol.
+   */
+  add(flags: number, kind: number, delta: Delta, fresh: boolean): void;
 }
 
 export function createTally(): Tally {
-  const traffic = directions.flatMap((direction) =>
-    protocols.flatMap((protocol) =>
-      places.map((place): Traffic => ({ direction, protocol, place, flows: 0, packets: 0, bytes: 0 })),
-    ),
-  );
-  let packets = 0;
-  let bytes = 0;
-  const entry = (flags: number, protocol: number, side: 0 | 1): Traffic => {
-    const direction = directions.indexOf(directionOf(flags, side));
-    const place = places.indexOf(placeOf(flags));
-    return traffic[
-      (direction * protocols.length + protocolIndex(protocol)) * places.length + place
-    ] as Traffic;
-  };
+  const kinds = directions.length * protocols.length * places.length;
+  const flows = new Float64Array(kinds);
+  const packets = new Float64Array(kinds);
+  const bytes = new Float64Array(kinds);
+  // Direction and place of each side's packets, by the flag bits that tell: looked up, since this runs per flow and read.
+  const kindsOfFlags = Uint8Array.from({ length: 2 * FLAG_VALUES }, (_, index) => {
+    const flags = index % FLAG_VALUES;
+    const side = index < FLAG_VALUES ? 0 : 1;
+    return (
+      directions.indexOf(directionOf(flags, side)) * protocols.length * places.length +
+      places.indexOf(placeOf(flags))
+    );
+  });
+  const kindOf = (flags: number, protocol: number, side: 0 | 1): number =>
+    (kindsOfFlags[(flags & (FLAG_VALUES - 1)) + side * FLAG_VALUES] as number) +
+    protocolIndex(protocol) * places.length;
+  const sum = (values: Float64Array): number => values.reduce((total, value) => total + value, 0);
   return {
-    traffic,
+    traffic: () =>
+      directions.flatMap((direction, d) =>
+        protocols.flatMap((protocol, p) =>
+          places.map((place, q): Traffic => {
+            const kind = (d * protocols.length + p) * places.length + q;
+            const [f, n, b] = [flows, packets, bytes].map((sums) => sums[kind] as number) as [
+              number,
+              number,
+              number,
+            ];
+            return { direction, protocol, place, flows: f, packets: n, bytes: b };
+          }),
+        ),
+      ),
     get packets() {
-      return packets;
+      return sum(packets);
     },
     get bytes() {
-      return bytes;
+      return sum(bytes);
     },
-    add(raw, delta) {
-      const flags = raw.words[raw.flow + word.flags] as number;
-      const protocol = (raw.words[raw.key + word.protocol] as number) & 0xff;
-      for (const side of [0, 1] as const) {
-        if (delta.packets[side] === 0) continue;
-        const sum = entry(flags, protocol, side);
-        sum.packets += delta.packets[side];
-        sum.bytes += delta.bytes[side];
-        packets += delta.packets[side];
-        bytes += delta.bytes[side];
+    add(flags, kind, delta, fresh) {
+      const protocol = protocolOf(kind);
+      if (delta[0] !== 0) {
+        const at = kindOf(flags, protocol, 0);
+        packets[at] = (packets[at] as number) + (delta[0] as number);
+        bytes[at] = (bytes[at] as number) + (delta[2] as number);
       }
-      if (delta.fresh) entry(flags, protocol, (flags >>> 6) & 1 ? 1 : 0).flows++;
+      if (delta[1] !== 0) {
+        const at = kindOf(flags, protocol, 1);
+        packets[at] = (packets[at] as number) + (delta[1] as number);
+        bytes[at] = (bytes[at] as number) + (delta[3] as number);
+      }
+      if (!fresh) return;
+      const at = kindOf(flags, protocol, flags & flowFlag.firstSender ? 1 : 0);
+      flows[at] = (flows[at] as number) + 1;
     },
   };
 }

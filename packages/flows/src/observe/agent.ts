@@ -54,9 +54,7 @@ async function show(
 ): Promise<void> {
   if (event === "dropped") {
     const { count } = parsed(droppedSchema, data);
-    context.stderr.write(
-      `${count} starts and ends are missing here: they came faster than they were read\n`,
-    );
+    context.stderr.write(`${count} starts and ends are missing here: they came faster than they were read\n`);
     return;
   }
   if (event !== "flow") return;

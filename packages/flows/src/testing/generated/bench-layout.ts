@@ -2,15 +2,15 @@
 
 export const programNames = ["x0_bench"] as const;
 export const mapNames = ["flows","events","totals","owners","processes","fragments"] as const;
-export const blobSections = { dataBytes: 16120, instructionBytes: 2296 } as const;
+export const blobSections = { dataBytes: 16328, instructionBytes: 2296 } as const;
 
 export const flowKeyLayout = {
-  size: 44,
+  size: 40,
   address: 0,
   port: 32,
   netns: 36,
-  protocol: 40,
-  echo: 41,
+  protocol: 38,
+  echo: 39,
 } as const;
 
 export const flowFlag = {
@@ -22,21 +22,22 @@ export const flowFlag = {
   closed: 32,
   firstSender: 64,
   tcpFlags: 8,
+  owned: 16777216,
 } as const;
 
 export const flowLayout = {
   size: 104,
-  id: 0,
-  firstNs: 8,
-  lastNs: 16,
-  packets: 24,
-  bytes: 40,
+  packets: 0,
+  bytes: 16,
+  last: 32,
+  flags: 36,
+  id: 40,
+  firstNs: 48,
   cookie: 56,
   process: 72,
-  flags: 88,
-  ifindex: 92,
-  icmp: 96,
-  attempts: 98,
+  ifindex: 88,
+  icmp: 92,
+  attempts: 94,
 } as const;
 
 export const eventType = {
@@ -46,10 +47,10 @@ export const eventType = {
 } as const;
 
 export const flowEventLayout = {
-  size: 160,
+  size: 152,
   type: 0,
   key: 8,
-  flow: 56,
+  flow: 48,
 } as const;
 
 export const ownerLayout = {

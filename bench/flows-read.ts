@@ -1,0 +1,138 @@
+/**
+ * How fast the capturing thread takes what the kernel has: a full read of 100,000 flows that all changed since the
+ * last one, and the most new-flow events a second that it consumes, full reads included, without losing one.
+ * Flows and events come from the shipped accounting code, driven by a program that exists for this alone.
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { systemClock } from "@x0tta6bl4/core";
+import { openLibc } from "@x0tta6bl4/flows";
+import { type Capture, openCapture } from "../packages/flows/src/capture/capture.ts";
+import type { CaptureOptions } from "../packages/flows/src/capture/contract.ts";
+import { type KernelSide, totalsReader } from "../packages/flows/src/capture/kernel-side.ts";
+import { captureOptions, flowsConfigSchema } from "../packages/flows/src/config.ts";
+import { testRun } from "../packages/flows/src/kernel/bpf.ts";
+import { loadSkeleton } from "../packages/flows/src/kernel/skeleton.ts";
+import { benchMode, benchPrograms, benchRequest } from "../packages/flows/src/testing/bench-programs.ts";
+import type { Bench } from "./lib/bench.ts";
+import { median, round } from "./lib/statistics.ts";
+
+const FLOWS = 100_000;
+const options: CaptureOptions = captureOptions(flowsConfigSchema.parse({}));
+
+interface Rig extends Disposable {
+  readonly capture: Capture;
+  readonly program: number;
+  /** Runs the program once. */
+  walk(mode: number, count: number, start: number): void;
+}
+
+/** The product's capture, with the default configuration, on the bench program's maps. */
+function rig(): Rig {
+  const libc = openLibc();
+  const loaded = loadSkeleton(libc, benchPrograms(), { flows: options.maxFlows, events: options.ringBytes });
+  const totals = totalsReader(libc, loaded.maps.totals);
+  const kernel: KernelSide = {
+    maps: loaded.maps,
+    attachments: {
+      mode: "tcx",
+      leftovers: 0,
+      step: () => false,
+      poll() {},
+      summary: () => ({ attached: 0, skipped: [] }),
+      namespaceInode: () => 0,
+      interfaceName: () => "bench",
+      close() {},
+    },
+    cgroupRoot: undefined,
+    features: () => [],
+    totals: () => totals(),
+    findOwners() {},
+    close: () => loaded.close(),
+  };
+  const capture = openCapture(libc, options, systemClock, { changes() {} }, kernel);
+  const program = loaded.programs.x0_bench;
+  return {
+    capture,
+    program,
+    walk: (mode, count, start) =>
+      void testRun(libc, program, benchRequest({ mode, rounds: count, flows: FLOWS, seed: start })),
+    [Symbol.dispose]: () => capture.close(),
+  };
+}
+
+export const run: Bench = async ({ quick, seed, note }) => {
+  const read = readMs(quick ? 3 : 15, seed);
+  note(`full reads of ${FLOWS} changed flows: ${read.map((ms) => round(ms)).join(", ")} ms`);
+  let best = 0;
+  let lostAtBest: number | null = null;
+  for (const target of quick ? [200_000] : [300_000, 500_000, 600_000, 800_000, 1_000_000]) {
+    const { rate, lost } = await consume(target, quick ? 500 : 3000);
+    note(`asked for ${target} events/s: ${Math.round(rate)} consumed, ${lost} lost`);
+    if (lost === 0 && rate > best) {
+      best = rate;
+      lostAtBest = 0;
+    }
+  }
+  return {
+    read_100k_flows_ms: round(median(read)),
+    ring_events_per_s: Math.round(best),
+    ring_lost: lostAtBest,
+  };
+};
+
+function readMs(reads: number, seed: number): number[] {
+  using bench = rig();
+  const { capture, walk } = bench;
+  for (let start = 0; start < FLOWS; start += 10_000) {
+    walk(benchMode.fresh, 10_000, start);
+    capture.drain();
+  }
+  const times: number[] = [];
+  for (let index = 0; index < reads; index++) {
+    // 20 packets a flow on average, so that hardly one is left untouched.
+    walk(benchMode.account, FLOWS * 20, seed + 2 * index + 1);
+    const started = performance.now();
+    capture.read();
+    times.push(performance.now() - started);
+  }
+  const { active, traffic, lost } = capture.totals();
+  const packets = traffic.reduce((sum, one) => sum + one.packets, 0);
+  if (active !== FLOWS || packets !== FLOWS + reads * FLOWS * 20 || lost.packets !== 0)
+    throw new Error(`read ${active} flows with ${packets} packets, ${lost.packets} lost`);
+  return times;
+}
+
+/** A producer thread makes new flows at a rate; this thread does what the product's worker does. */
+async function consume(target: number, durationMs: number): Promise<{ rate: number; lost: number }> {
+  using bench = rig();
+  const { capture, program } = bench;
+  const producer = new Worker(new URL("./lib/flow-producer.ts", import.meta.url), {
+    workerData: { program, target, durationMs },
+  });
+  let events = 0;
+  let running = true;
+  const done = new Promise<{ produced: number; elapsedMs: number }>((resolve, reject) => {
+    producer.once("message", resolve);
+    producer.once("error", reject);
+  });
+  const reader = setInterval(() => capture.read(), options.readIntervalMs);
+  const finished = done.finally(() => {
+    running = false;
+  });
+  while (running) {
+    const count = capture.drain();
+    events += count;
+    await sleep(count > 0 ? 5 : 50);
+  }
+  const { produced, elapsedMs } = await finished;
+  clearInterval(reader);
+  capture.read();
+  const totals = capture.totals();
+  const flows = totals.traffic.reduce((sum, one) => sum + one.flows, 0);
+  if (totals.lost.events === 0 && flows !== produced)
+    throw new Error(`${produced} flows made, ${flows} seen`);
+  if (events > produced) throw new Error(`${events} events of ${produced} flows`);
+  return { rate: (flows / elapsedMs) * 1000, lost: totals.lost.events };
+}
