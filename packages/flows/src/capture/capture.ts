@@ -117,7 +117,7 @@ export function openCapture(
   const flowOf = (slot: number): Flow => describe(table.raw(slot), table.isActive(slot), names);
 
   const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
-    // A later read finds it, when it is known which flows are gone.
+    // A flood beyond the table: the next read finds the flow if the kernel still has it, else it counts as lost.
     if (table.room === 0) return;
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
     tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, true);
@@ -156,13 +156,11 @@ export function openCapture(
       if (words[at] !== eventType.flowReplaced) return;
       const slot = table.slotOf(words, flowAt);
       if (slot >= 0) finish(slot);
-    }, table.room);
+    });
 
   const drain = (): number => {
     const count = drainRing();
-    // A flood of new flows: find out at once which of them the kernel has evicted.
-    if (table.active > mostActive) read();
-    else followers.flush(flowOf);
+    followers.flush(flowOf);
     return count;
   };
 

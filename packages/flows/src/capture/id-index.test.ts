@@ -9,7 +9,7 @@ test("it is a map, whatever is added and deleted in whatever order", () => {
   );
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.boolean(), id), { maxLength: 400 }), (steps) => {
-      const index = createIdIndex();
+      const index = createIdIndex(400);
       const oracle = new Map<string, number>();
       for (const [slot, [adds, [low, high]]] of steps.entries()) {
         const key = `${low}:${high}`;
@@ -31,8 +31,10 @@ test("it is a map, whatever is added and deleted in whatever order", () => {
   );
 });
 
-test("it grows", () => {
-  const index = createIdIndex();
-  for (let slot = 0; slot < 100_000; slot++) index.add(slot << 10, 0, slot);
-  for (let slot = 0; slot < 100_000; slot += 997) expect(index.get((slot << 10) >>> 0, 0)).toBe(slot);
+test("it holds as many as it was made for", () => {
+  const index = createIdIndex(100_000);
+  for (let slot = 0; slot < 100_000; slot++) index.add((slot << 10) >>> 0, slot >>> 22, slot);
+  expect(index.size).toBe(100_000);
+  for (let slot = 0; slot < 100_000; slot += 997)
+    expect(index.get((slot << 10) >>> 0, slot >>> 22)).toBe(slot);
 });

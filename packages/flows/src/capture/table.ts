@@ -13,8 +13,9 @@ import { createIdIndex } from "./id-index.ts";
 export const KEY_WORDS: number = flowKeyLayout.size / 4;
 export const FLOW_WORDS: number = flowLayout.size / 4;
 const HOT_WORDS = flowLayout.firstNs / 4;
-/** A hot record ends with its slot. */
+/** A hot record ends with its slot, or with GONE once its flow has moved to the other buffer or ended. */
 const RECORD_WORDS = HOT_WORDS + 1;
+const GONE = 0xffff_ffff;
 const SLOT_WORDS = KEY_WORDS + FLOW_WORDS;
 
 /** Word offsets: of the key's fields in the key, of all others in the flow. */
@@ -84,7 +85,7 @@ export function createFlowTable(capacity: number): FlowTable {
   /** Of an active slot: which buffer its record is in, and at which word. */
   const bufferOf = new Uint8Array(capacity);
   const recordOf = new Uint32Array(capacity);
-  const index = createIdIndex();
+  const index = createIdIndex(capacity);
   const scratch = new Uint32Array(SLOT_WORDS);
   let current: 0 | 1 = 0;
   /** Words used of the current buffer, and of the other one where a read is under way; how far that has come there. */
@@ -128,8 +129,8 @@ export function createFlowTable(capacity: number): FlowTable {
     const high = words[flow + word.id + 1] as number;
     if (cursor < old) {
       const before = records[1 - current] as Uint32Array;
-      if (before[cursor + word.id] === low && before[cursor + word.id + 1] === high) {
-        const slot = before[cursor + HOT_WORDS] as number;
+      const slot = before[cursor + HOT_WORDS] as number;
+      if (slot !== GONE && before[cursor + word.id] === low && before[cursor + word.id + 1] === high) {
         cursor += RECORD_WORDS;
         return slot;
       }
@@ -171,6 +172,7 @@ export function createFlowTable(capacity: number): FlowTable {
         delta[3] = u64(words, flow + word.bytes + 2) - u64(from, before + word.bytes + 2);
       }
       const moves = bufferOf[slot] !== current;
+      if (moves) from[before + HOT_WORDS] = GONE;
       const at = moves ? place(slot) : before;
       const to = records[current];
       if (isNews) for (let i = 0; i < HOT_WORDS; i++) to[at + i] = words[flow + i] as number;
@@ -209,9 +211,7 @@ export function createFlowTable(capacity: number): FlowTable {
       const record = records[bufferOf[slot] as 0 | 1];
       slots.set(record.subarray(at, at + HOT_WORDS), slot * SLOT_WORDS + KEY_WORDS);
       index.delete(record[at + word.id] as number, record[at + word.id + 1] as number);
-      // The record stays where it is, with the id of no flow (ids count from 1), until the next read leaves it out.
-      record[at + word.id] = 0;
-      record[at + word.id + 1] = 0;
+      record[at + HOT_WORDS] = GONE;
       states[slot] = 2;
       ended.push(slot);
     },
@@ -226,7 +226,7 @@ export function createFlowTable(capacity: number): FlowTable {
       const before = records[1 - current] as Uint32Array;
       for (let at = 0; at < old; at += RECORD_WORDS) {
         const slot = before[at + HOT_WORDS] as number;
-        if (states[slot] === 1 && bufferOf[slot] !== current && recordOf[slot] === at) gone.push(slot);
+        if (slot !== GONE) gone.push(slot);
       }
       old = 0;
       return gone;
