@@ -12,6 +12,10 @@ export const flowsErrors = {
   X0_FLOWS_KERNEL_CALL: { when: "The kernel refused a call that flow observation needs.", exit: 3 },
   X0_FLOWS_KERNEL_TOO_OLD: { when: "The kernel lacks what a setting demands.", exit: 3 },
   X0_FLOWS_NAMESPACE: { when: "A configured network namespace cannot be opened.", exit: 1 },
+  X0_FLOWS_NAMESPACE_FORBIDDEN: {
+    when: "A configured network namespace may not be entered with these privileges.",
+    exit: 3,
+  },
   X0_FLOWS_NO_LIBC: { when: "The C library cannot be reached.", exit: 3 },
   X0_FLOWS_NOT_LINUX: { when: "Flows are to be observed on a system that is not Linux.", exit: 3 },
   X0_FLOWS_OFF: { when: "Flows are asked for while they are not observed.", exit: 3 },

@@ -6,6 +6,7 @@
  * default routes come first, the rest one at a time between reads.
  */
 import { readFileSync } from "node:fs";
+import { X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
 import {
   attachType,
@@ -68,6 +69,8 @@ export interface AttachOptions {
   readonly mode: AttachMode;
   /** Namespaces beside the agent's own. */
   readonly namespaces: readonly string[];
+  /** Told of each namespace that this process may not enter; the others are observed. */
+  readonly onForbidden: (namespace: string, error: X0Error) => void;
 }
 
 /** Attaches to the first devices of the agent's own namespace. @throws X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_CALL */
@@ -136,6 +139,18 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     }
   };
 
+  /** A missing privilege costs this one namespace; one that does not exist is a mistake of the operator. */
+  const enterable = (place: string | undefined): NetworkNamespace | undefined => {
+    try {
+      return openNamespace(libc, place);
+    } catch (error) {
+      if (place === undefined || !(error instanceof X0Error) || error.code !== "X0_FLOWS_NAMESPACE_FORBIDDEN")
+        throw error;
+      options.onForbidden(place, error);
+      return undefined;
+    }
+  };
+
   const step = (): boolean => {
     const one = observed.find((candidate) => candidate.waiting.length > 0);
     const device = one?.waiting.shift();
@@ -153,7 +168,8 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
 
   try {
     for (const [number, place] of [undefined, ...namespaces].entries()) {
-      const namespace = openNamespace(libc, place);
+      const namespace = enterable(place);
+      if (namespace === undefined) continue;
       if (observed.some((other) => other.namespace.inode === namespace.inode)) {
         namespace.close();
         continue;

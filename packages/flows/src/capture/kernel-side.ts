@@ -90,6 +90,7 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       programs: loaded.programs,
       mode: options.attach,
       namespaces: options.namespaces,
+      onForbidden: (namespace, error) => features.push(off(`network namespace ${namespace}`, error)),
     });
     const devices = attachments;
     const readTotals = totalsReader(libc, loaded.maps.totals);

@@ -3,6 +3,8 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { flowsFail } from "../errors.ts";
 import { kernelError, type Libc } from "./libc.ts";
 
+const EPERM = 1;
+
 export interface NetworkNamespace {
   /** Its inode number, as `lsns -t net` prints it. */
   readonly inode: number;
@@ -13,34 +15,22 @@ export interface NetworkNamespace {
 
 /**
  * @param place a path (/run/netns/blue, /proc/4711/ns/net) or a name below /run/netns; undefined: this thread's own.
- * @throws X0_FLOWS_NAMESPACE
+ * @throws X0_FLOWS_NAMESPACE, X0_FLOWS_NAMESPACE_FORBIDDEN
  */
 export function openNamespace(libc: Libc, place?: string): NetworkNamespace {
   // /proc/self would be the main thread's.
   const own = "/proc/thread-self/ns/net";
   const path = place === undefined ? own : place.includes("/") ? place : `/run/netns/${place}`;
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (error) {
-    throw flowsFail("X0_FLOWS_NAMESPACE", `the network namespace ${path} cannot be opened`, {
-      cause: error,
-      hint: "ip netns list shows the names; a process's is /proc/PID/ns/net",
-    });
-  }
-  return {
+  const fd = open(path);
+  const namespace: NetworkNamespace = {
     inode: fstatSync(fd).ino,
     run(work) {
       if (place === undefined) return work();
       const back = openSync(own, "r");
       try {
         const entered = libc.setNetworkNamespace(fd);
-        if (entered < 0)
-          throw kernelError(
-            `entering the network namespace ${path}`,
-            entered,
-            "run as root, or add CAP_SYS_ADMIN",
-          );
+        if (entered === -EPERM) throw forbidden(path);
+        if (entered < 0) throw unusable(path, kernelError("setns", entered));
         try {
           return work();
         } finally {
@@ -52,4 +42,34 @@ export function openNamespace(libc: Libc, place?: string): NetworkNamespace {
     },
     close: () => closeSync(fd),
   };
+  try {
+    namespace.run(() => undefined);
+    return namespace;
+  } catch (error) {
+    namespace.close();
+    throw error;
+  }
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code === "EACCES" || code === "EPERM" ? forbidden(path, error) : unusable(path, error);
+  }
+}
+
+function forbidden(path: string, cause?: unknown): Error {
+  return flowsFail("X0_FLOWS_NAMESPACE_FORBIDDEN", `${path} may be entered only with CAP_SYS_ADMIN`, {
+    cause,
+    hint: "run as root, add CAP_SYS_ADMIN, or take it out of flows.namespaces",
+  });
+}
+
+function unusable(path: string, cause: unknown): Error {
+  return flowsFail("X0_FLOWS_NAMESPACE", `the network namespace ${path} cannot be opened`, {
+    cause,
+    hint: "ip netns list shows the names; a process's is /proc/PID/ns/net",
+  });
 }
