@@ -1,3 +1,5 @@
+export type { Agent, AgentOptions, Outcome } from "./agent.ts";
+export { runX0, startAgent } from "./agent.ts";
 export type { Capture, Captured, CapturedEndpoint, CapturedFlow } from "./capture.ts";
 export { capture, readCapture } from "./capture.ts";
 export type { Cgroup } from "./cgroup.ts";

@@ -50,6 +50,8 @@ export interface Running extends AsyncDisposable {
   readonly pid: number;
   /** What the ready pattern matched. */
   readonly ready: RegExpExecArray;
+  /** Its exit code, null if a signal ended it. */
+  readonly exit: Promise<number | null>;
   /** All that it has written so far, stdout and stderr as they came. */
   output(): string;
   /** Resolves once the output matches; @throws if the process ends first. */
@@ -81,7 +83,8 @@ export async function start(
     ended = true;
     changed();
   });
-  closed.catch(() => {});
+  const exit = closed.then(([code]) => code as number | null);
+  exit.catch(() => {});
   const waitFor = (pattern: RegExp): Promise<RegExpExecArray> =>
     new Promise((resolve, reject) => {
       const check = (): void => {
@@ -108,7 +111,16 @@ export async function start(
   try {
     const match = await waitFor(ready);
     const pid = child.pid as number;
-    return { pid, ready: match, output: () => output, waitFor, kill, stop, [Symbol.asyncDispose]: dispose };
+    return {
+      pid,
+      ready: match,
+      exit,
+      output: () => output,
+      waitFor,
+      kill,
+      stop,
+      [Symbol.asyncDispose]: dispose,
+    };
   } catch (error) {
     await dispose();
     throw error;
@@ -216,12 +228,17 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** The whole command that runs `command` in its places. */
+export function commandIn(command: readonly string[], { places = [] }: CommandOptions): readonly string[] {
+  return ("enter" in places ? [places] : places).reduceRight((inner, place) => place.enter(inner), command);
+}
+
+/** The environment of this process with the changes that are asked for. */
+export function environmentOf({ environment }: CommandOptions): NodeJS.ProcessEnv {
+  return { ...process.env, ...environment };
+}
+
 function launch(command: readonly string[], options: CommandOptions, how: SpawnOptions): ChildProcess {
-  const { places = [] } = options;
-  const whole = ("enter" in places ? [places] : places).reduceRight(
-    (inner, place) => place.enter(inner),
-    command,
-  );
-  const [file = "", ...rest] = whole;
-  return spawn(file, rest, { ...how, env: { ...process.env, ...options.environment } });
+  const [file = "", ...rest] = commandIn(command, options);
+  return spawn(file, rest, { ...how, env: environmentOf(options) });
 }
