@@ -42,6 +42,7 @@ function rig(): Rig {
       poll() {},
       summary: () => ({ attached: 0, skipped: [] }),
       namespaceInode: () => 0,
+      stubs: () => [],
       interfaceName: () => "bench",
       close() {},
     },

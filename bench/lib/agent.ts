@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -38,8 +38,14 @@ export async function startAgent(settings: Readonly<Record<string, string>> = {}
   const data = mkdtempSync(join(tmpdir(), "x0-agent-"));
   const socketPath = join(data, "x0.sock");
   const started = performance.now();
-  const child = spawn(process.execPath, [x0, "up"], {
-    env: userEnvironment({ X0_DATA_DIR: data, X0_NODE_LISTEN: "127.0.0.1:0", ...settings }),
+  // By its shebang, as users do, with this Node first on the path.
+  const child = spawn(x0, ["up"], {
+    env: userEnvironment({
+      PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
+      X0_DATA_DIR: data,
+      X0_NODE_LISTEN: "127.0.0.1:0",
+      ...settings,
+    }),
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";

@@ -1,6 +1,7 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
 /**
  * The `x0` command. Plain JavaScript that also older Nodes can read, so that they get a sentence and not a stack.
+ * The small nursery (MiB) saves 7 MB of the agent's memory, which hardly makes short-lived objects.
  * In a checkout it first builds what is missing or changed; an installed package has no sources and skips that.
  */
 import { spawnSync } from "node:child_process";
