@@ -32,6 +32,8 @@ const ENODEV = -19;
 
 export type AttachMode = "auto" | "tcx" | "clsact";
 
+export type Direction = "ingress" | "egress";
+
 export interface Attachments {
   readonly mode: "tcx" | "clsact";
   /** Filters of a predecessor that was killed, found and removed. */
@@ -44,6 +46,8 @@ export interface Attachments {
   summary(): { readonly attached: number; readonly skipped: readonly string[] };
   /** Inode of a namespace by our number. */
   namespaceInode(number: number): number;
+  /** Programs that stand before the shipped one on some devices; the kernel books the run time of both to them. */
+  stubs(direction: Direction): readonly number[];
   interfaceName(namespace: number, index: number): string;
   close(): void;
 }
@@ -229,6 +233,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       attached: observed.reduce((sum, one) => sum + one.devices.size, 0),
       skipped: observed.flatMap((one) => [...one.skipped.values()]),
     }),
+    stubs: stubs.of,
     namespaceInode: (number) => observed.find((one) => one.number === number)?.namespace.inode ?? 0,
     interfaceName: (namespace, index) =>
       observed.find((one) => one.number === namespace)?.names.get(index) ?? `if${index}`,
@@ -279,7 +284,8 @@ function stubMaker(
   libc: Libc,
   programs: Readonly<Record<ProgramName, number>>,
 ): {
-  program(direction: "ingress" | "egress", namespace: number, headerBytes: number): number;
+  program(direction: Direction, namespace: number, headerBytes: number): number;
+  of(direction: Direction): number[];
   close(): void;
 } {
   const made = new Map<string, number>();
@@ -302,6 +308,8 @@ function stubMaker(
       }
       return program;
     },
+    of: (direction) =>
+      [...made].filter(([key]) => key.startsWith(`${direction} `)).map(([, program]) => program),
     close() {
       for (const program of made.values()) libc.close(program);
       // The kernel empties the table when its last descriptor goes.

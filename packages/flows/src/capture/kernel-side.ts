@@ -94,7 +94,18 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
     });
     const devices = attachments;
     const readTotals = totalsReader(libc, loaded.maps.totals);
-    const runSeconds = (name: ProgramName): number => programInfo(libc, loaded.programs[name]).runSeconds;
+    const runSeconds = (name: ProgramName): number => {
+      const stubs =
+        name === "x0_ingress"
+          ? devices.stubs("ingress")
+          : name === "x0_egress"
+            ? devices.stubs("egress")
+            : [];
+      return [loaded.programs[name], ...stubs].reduce(
+        (sum, each) => sum + programInfo(libc, each).runSeconds,
+        0,
+      );
+    };
     return {
       maps: loaded.maps,
       attachments: devices,
