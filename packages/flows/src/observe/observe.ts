@@ -49,13 +49,17 @@ async function observeCapture(
         await print(batch.map(({ flow }) => ({ change: "update", flow })));
       }
     }
+    // Not where the file is at fault: that is the one thing to say.
+    if (shown === 0)
+      stderr.write(
+        `no flow matches; the capture has ${totals.packets} packets, ${totals.notIp} of them not IP\n`,
+      );
   } finally {
-    for (const remark of remarks(totals, shown)) stderr.write(`${remark}\n`);
+    for (const remark of remarks(totals)) stderr.write(`${remark}\n`);
   }
 }
 
-function* remarks({ packets, notIp, unsupported, evicted }: ReplayTotals, shown: number): Generator<string> {
-  if (shown === 0) yield `no flow matches; the capture has ${packets} packets, ${notIp} of them not IP`;
+function* remarks({ unsupported, evicted }: ReplayTotals): Generator<string> {
   for (const [linkType, count] of unsupported) yield `skipped ${count} packets of link type ${linkType}`;
   if (evicted > 0) yield `${evicted} flows were ended early: more were open at once than are held`;
 }
