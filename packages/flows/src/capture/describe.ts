@@ -58,7 +58,8 @@ export function describe(raw: Raw, active: boolean, names: Names): Flow {
   const end = time(names.lastNs(at(word.last)));
   return {
     id: String(u64(words, flow + word.id)),
-    state: active ? "active" : "ended",
+    // Closed, though its very last packets may still come.
+    state: active && !(flags & flowFlag.closed) ? "active" : "ended",
     start,
     end: end < start ? start : end,
     source: { ip: formatAddress(addressBytes(raw, source)), port: port(source) },

@@ -131,7 +131,7 @@ test("the cookie is the socket's own", async () => {
   expect(flow?.cookie).toBe(cookie);
 });
 
-test("a closed flow ends, and a reused port is a new flow", async () => {
+test("a closed flow ends, with its last packets", async () => {
   await using host = await createNamespace();
   using observed = observe({ namespaces: [host.path] });
   observed.capture.follow(1, { limit: 1 }, false);
@@ -156,6 +156,33 @@ test("a closed flow ends, and a reused port is a new flow", async () => {
   const [flow] = observed.flows(host.inode, { port: 4545 });
   expect(flow?.state).toBe("ended");
   expect(flow?.tcpFlags).toEqual(expect.arrayContaining(["FIN", "SYN", "ACK"]));
+});
+
+test("a port used again at once is a new flow, and the old one keeps its figures", async () => {
+  using observed = observe({});
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.resume();
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  let localPort = 0;
+  for (const message of ["first", "the second"]) {
+    const socket = dial({ port, host: "127.0.0.1", localPort });
+    await once(socket, "connect");
+    localPort = socket.localPort as number;
+    await new Promise<void>((resolve) => socket.write(message, () => resolve()));
+    // A reset leaves no TIME_WAIT that would keep the port.
+    socket.resetAndDestroy();
+    await once(socket, "close");
+  }
+  server.close();
+  const flows = observed.capture
+    .list({ limit: 10, port })
+    .flows.filter((flow) => flow.source.port === localPort);
+  expect(flows.map((flow) => flow.state)).toEqual(["ended", "ended"]);
+  // SYN, ACK, data, RST: 60 + 52 + 52 + n + 52 or 40 bytes, whatever the options; the payloads differ by 5.
+  expect((flows[0]?.bytes.sent ?? 0) - (flows[1]?.bytes.sent ?? 0)).toBe(5);
 });
 
 function socketCookie(fd: number): string {

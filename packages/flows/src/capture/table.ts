@@ -259,12 +259,12 @@ export function namespaceOf(kind: number): number {
   return kind & 0xffff;
 }
 
-/** Unit of a flow's `last`. */
-export const TICK_MS: number = 2 ** 20 / 1e6;
+/** Unit of a flow's `last`: LAST_SHIFT of bpf/types.h. */
+export const TICK_MS: number = 2 ** 17 / 1e6;
 
 /** CLOCK_MONOTONIC nanoseconds as the kernel keeps them in `last`; differences of the two wrap: `(a - b) | 0`. */
 export function ticks(nowNs: number): number {
-  return Math.floor(nowNs / 2 ** 20) >>> 0;
+  return Math.floor(nowNs / 2 ** 17) >>> 0;
 }
 
 /** Whether side 1 opened the flow. */

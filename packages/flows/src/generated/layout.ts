@@ -2,7 +2,7 @@
 
 export const programNames = ["x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_established","x0_sockets"] as const;
 export const mapNames = ["flows","events","totals","owners","processes","fragments"] as const;
-export const blobSections = { dataBytes: 107992, instructionBytes: 7264 } as const;
+export const blobSections = { dataBytes: 108336, instructionBytes: 7264 } as const;
 
 export const flowKeyLayout = {
   size: 40,

@@ -2,7 +2,7 @@
 
 export const programNames = ["x0_bench"] as const;
 export const mapNames = ["flows","events","totals","owners","processes","fragments"] as const;
-export const blobSections = { dataBytes: 16328, instructionBytes: 2296 } as const;
+export const blobSections = { dataBytes: 16488, instructionBytes: 2296 } as const;
 
 export const flowKeyLayout = {
   size: 40,
