@@ -1,15 +1,32 @@
 /** What this machine offers to flow observation: the programs are really loaded and attached, then released. */
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { type DoctorEntry, messageOf, X0Error } from "@x0tta6bl4/core";
-import { openKernelSide } from "./capture/kernel-side.ts";
-import { captureOptions, type FlowsConfig } from "./config.ts";
-import { attachType, programById, programInfo, tcxPrograms } from "./kernel/bpf.ts";
+import { socketHooks } from "./capture/kernel-side.ts";
+import type { FlowsConfig } from "./config.ts";
+import {
+  attachType,
+  createLink,
+  enableRunTimeStatistics,
+  programById,
+  programInfo,
+  runIterator,
+  tcxPrograms,
+} from "./kernel/bpf.ts";
+import { cgroupRoot } from "./kernel/cgroups.ts";
 import { watchInterfaces } from "./kernel/interfaces.ts";
-import { type Libc, openLibc } from "./kernel/libc.ts";
+import { kernelError, type Libc, openLibc } from "./kernel/libc.ts";
+import { type MapName, type ProgramName, shippedPrograms } from "./kernel/programs.ts";
+import { type Loaded, loadSkeleton } from "./kernel/skeleton.ts";
 import { capability, effectiveCapabilities, hasCapability, missingPrivilege } from "./privilege.ts";
 
 /** BPF_PROG_TYPE_SYSCALL, which loads all others: Linux 5.14. */
 const OLDEST = [5, 14] as const;
+
+/** The kernel's names of hooks, where our programs are called otherwise. */
+const hookNames: Readonly<Partial<Record<ProgramName, string>>> = {
+  x0_socket: "sock_create",
+  x0_established: "sock_ops",
+};
 
 export async function* doctorEntries(config: FlowsConfig): AsyncIterable<DoctorEntry> {
   if (process.platform === "linux") {
@@ -82,30 +99,116 @@ function capabilitiesEntry(): DoctorEntry {
   };
 }
 
+/** Loads our programs and puts each on its hook, one after the other; all of it is released again. */
 function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
-  const subject = "BPF programs";
+  const started = performance.now();
+  let loaded: ReturnType<typeof loadPrograms>;
   try {
-    const started = performance.now();
-    const kernel = openKernelSide(libc, { ...captureOptions(config), maxFlows: 1024, ringBytes: 65_536 });
-    try {
-      yield {
-        subject,
-        outcome: "works",
-        detail: `loaded and attached in ${Math.round(performance.now() - started)} ms`,
-      };
-      for (const feature of kernel.features())
-        yield {
-          subject: feature.name,
-          outcome: feature.state === "on" ? "works" : feature.state === "degraded" ? "warning" : "refused",
-          detail: feature.reason ?? feature.detail ?? "attached and released",
-          ...(feature.hint === undefined ? {} : { hint: feature.hint }),
-        };
-    } finally {
-      kernel.close();
-    }
+    loaded = loadPrograms(libc);
   } catch (error) {
     const hint = error instanceof X0Error ? error.hint : undefined;
-    yield { subject, outcome: "refused", detail: messageOf(error), ...(hint === undefined ? {} : { hint }) };
+    yield {
+      subject: "BPF programs",
+      outcome: "refused",
+      detail: messageOf(error),
+      ...(hint === undefined ? {} : { hint }),
+    };
+    return;
+  }
+  try {
+    const count = Object.keys(loaded.programs).length;
+    const detail = `${count} loaded and verified in ${Math.round(performance.now() - started)} ms`;
+    yield { subject: "BPF programs", outcome: "works", detail };
+    yield deviceHook(libc, loaded.programs.x0_egress, config);
+    yield* socketHookEntries(libc, loaded.programs);
+    yield tried("hook iter/task_file", "finds sockets older than the agent", () =>
+      runIterator(libc, loaded.programs.x0_sockets, (fd) => {
+        const buffer = Buffer.alloc(4096);
+        while (readSync(fd, buffer) > 0);
+      }),
+    );
+    yield statisticsEntry(libc, config);
+  } finally {
+    loaded.close();
+  }
+}
+
+function loadPrograms(libc: Libc): Loaded<MapName, ProgramName> {
+  return loadSkeleton(libc, shippedPrograms(), { flows: 1024, events: 65_536 });
+}
+
+function deviceHook(libc: Libc, program: number, config: FlowsConfig): DoctorEntry {
+  const LOOPBACK_INDEX = 1;
+  const subject = "hook tcx";
+  const link = createLink(libc, program, LOOPBACK_INDEX, attachType.tcxEgress);
+  if (link >= 0) {
+    libc.close(link);
+    const unused = config.attach === "clsact" ? ", but flows.attach asks for clsact" : "";
+    return { subject, outcome: "works", detail: `counts packets on devices${unused}` };
+  }
+  const isDemanded = config.attach === "tcx";
+  return {
+    subject,
+    outcome: isDemanded ? "refused" : "off",
+    detail: `${messageOf(kernelError("attaching to lo", link))}; it needs Linux 6.6`,
+    hint: isDemanded ? 'set flows.attach = "auto"' : "clsact is used instead",
+  };
+}
+
+function* socketHookEntries(
+  libc: Libc,
+  programs: Readonly<Record<ProgramName, number>>,
+): Iterable<DoctorEntry> {
+  const root = cgroupRoot();
+  if (root === undefined) {
+    const hint = "mount -t cgroup2 none /sys/fs/cgroup/unified";
+    yield { subject: "hooks of cgroup v2", outcome: "off", detail: "no hierarchy is mounted", hint };
+    return;
+  }
+  const folder = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    for (const [program, type] of socketHooks)
+      yield tried(
+        `hook cgroup/${hookNames[program] ?? program.slice(3)}`,
+        `names the process, at ${root}`,
+        () => {
+          const link = createLink(libc, programs[program], folder, type);
+          if (link < 0) throw kernelError("attaching", link);
+          libc.close(link);
+        },
+      );
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function statisticsEntry(libc: Libc, config: FlowsConfig): DoctorEntry {
+  const subject = "run time of programs";
+  const descriptor = enableRunTimeStatistics(libc);
+  if (descriptor < 0)
+    return {
+      subject,
+      outcome: config.run_time_statistics ? "refused" : "off",
+      detail: messageOf(kernelError("turning the kernel's statistics on", descriptor)),
+      hint: "needs CAP_SYS_ADMIN",
+    };
+  libc.close(descriptor);
+  if (config.run_time_statistics) return { subject, outcome: "works", detail: "measured" };
+  return {
+    subject,
+    outcome: "off",
+    detail: "possible, but costs each packet a little",
+    hint: "set flows.run_time_statistics = true",
+  };
+}
+
+function tried(subject: string, detail: string, attempt: () => void): DoctorEntry {
+  try {
+    attempt();
+    return { subject, outcome: "works", detail };
+  } catch (error) {
+    const hint = error instanceof X0Error ? error.hint : undefined;
+    return { subject, outcome: "refused", detail: messageOf(error), ...(hint === undefined ? {} : { hint }) };
   }
 }
 

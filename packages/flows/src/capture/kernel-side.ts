@@ -20,7 +20,8 @@ import { type Loaded, loadSkeleton } from "../kernel/skeleton.ts";
 import { type Attachments, openAttachments } from "./attachments.ts";
 import type { CaptureOptions, ProgramTotals } from "./contract.ts";
 
-const socketHooks = [
+/** Which program hangs on which hook of the root cgroup. */
+export const socketHooks = [
   ["x0_socket", attachType.socketCreate],
   ["x0_connect4", attachType.connect4],
   ["x0_connect6", attachType.connect6],

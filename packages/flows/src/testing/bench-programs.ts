@@ -1,7 +1,10 @@
 /** The program of bpf/testing/bench.bpf.c: the shipped accounting code over many flows. For benches only. */
 import { readFileSync } from "node:fs";
+import { type KernelSide, totalsReader } from "../capture/kernel-side.ts";
+import { testRun } from "../kernel/bpf.ts";
+import type { Libc } from "../kernel/libc.ts";
 import type { MapName } from "../kernel/programs.ts";
-import type { Skeleton } from "../kernel/skeleton.ts";
+import { loadSkeleton, type Skeleton } from "../kernel/skeleton.ts";
 import { be16, bytesOf } from "./frames.ts";
 import { blobSections, mapNames, programNames } from "./generated/bench-layout.ts";
 
@@ -28,4 +31,50 @@ export function benchRequest(request: {
     new Uint8Array(words.buffer),
     new Uint8Array(32),
   );
+}
+
+export interface BenchKernel {
+  /** For `openCapture`, in the place of the shipped programs on devices. */
+  readonly kernel: KernelSide;
+  readonly program: number;
+  /** Runs the program once. */
+  walk(request: {
+    readonly mode: number;
+    readonly rounds: number;
+    readonly flows: number;
+    readonly seed: number;
+  }): void;
+}
+
+/** @param sizes of the flow map in entries, of the ring in bytes. */
+export function benchKernel(
+  libc: Libc,
+  sizes: { readonly maxFlows: number; readonly ringBytes: number },
+): BenchKernel {
+  const loaded = loadSkeleton(libc, benchPrograms(), { flows: sizes.maxFlows, events: sizes.ringBytes });
+  const totals = totalsReader(libc, loaded.maps.totals);
+  const program = loaded.programs.x0_bench;
+  return {
+    program,
+    walk: (request) => void testRun(libc, program, benchRequest(request)),
+    kernel: {
+      maps: loaded.maps,
+      attachments: {
+        mode: "tcx",
+        leftovers: 0,
+        stubs: () => [],
+        step: () => false,
+        poll() {},
+        summary: () => ({ attached: 0, skipped: [] }),
+        namespaceInode: () => 0,
+        interfaceName: () => "bench",
+        close() {},
+      },
+      cgroupRoot: undefined,
+      features: () => [],
+      totals: () => totals(),
+      findOwners() {},
+      close: () => loaded.close(),
+    },
+  };
 }
