@@ -6,8 +6,7 @@
  * Reading rule: the kernel's totals are read before the map. Every packet in them is in some flow by then, so what
  * the flows lack was evicted and is lost: the figure can be late, never false.
  */
-import type { Clock, Feature } from "@x0tta6bl4/core";
-import { parseMoment } from "@x0tta6bl4/core";
+import { type Clock, type Feature, parseMoment } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
 import { parseAddressPrefix, processTest, requireProtocol } from "../filter.ts";
 import type { Flow, FlowChange, FlowList, FlowQuery } from "../flow.ts";
@@ -74,11 +73,10 @@ export function openCapture(
   output: CaptureOutput,
   kernel: KernelSide = openKernelSide(libc, options),
 ): Capture {
-  // Between two reads of the map, flows that it has evicted still count as active.
-  // A setting below the linger time would end closed flows before their last packets.
+  // Idle times below the linger time hold too.
   const lingerTicks = Math.min(LINGER_MS, options.idleMs, options.tcpIdleMs) / TICK_MS;
-  const mostActive = 2 * options.maxFlows;
-  const table = createFlowTable(mostActive + options.recentFlows);
+  // Twice what the kernel keeps: until the next read, flows that it has evicted still count as active.
+  const table = createFlowTable(2 * options.maxFlows + options.recentFlows);
   const tally = createTally();
   const followers = createFollowers(output);
   const cgroups = kernel.cgroupRoot === undefined ? undefined : cgroupPaths(kernel.cgroupRoot, clock.nowMs);
@@ -100,6 +98,7 @@ export function openCapture(
   let readMs = Number.NEGATIVE_INFINITY;
   let ownersMs = startedMs;
   let orphans = 0;
+  let isFull = false;
   let lostPackets = 0;
   let lostBytes = 0;
   let kernelTotals = kernel.totals();
@@ -118,18 +117,19 @@ export function openCapture(
 
   const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
     // A flood beyond the table: the next read finds the flow if the kernel still has it, else it counts as lost.
-    if (table.room === 0) return;
+    if (table.room === 0) {
+      isFull = true;
+      return;
+    }
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
     tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, true);
-    let isOwned = false;
-    for (const side of [0, 2]) {
-      const high = words[flowAt + word.process + side + 1] as number;
-      if (high === 0) continue;
-      isOwned = true;
-      // Now, while the process lives.
-      processes.note(words[flowAt + word.process + side] as number, high);
-    }
-    if (!isOwned) orphans++;
+    // Now, while the process lives.
+    for (const side of [0, 2])
+      processes.note(
+        words[flowAt + word.process + side] as number,
+        words[flowAt + word.process + side + 1] as number,
+      );
+    if (isOrphan(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number)) orphans++;
     followers.started(slot);
   };
 
@@ -191,6 +191,7 @@ export function openCapture(
     if (Math.abs(offset - offsetMs) > 1000) offsetMs = offset;
     const nowTicks = ticks(nowNs);
     const over: number[] = [];
+    isFull = false;
     table.beginRead();
     readBatches(libc, kernel.maps.flows, { keys, values, cursor, capacity: BATCH }, (count) => {
       for (let index = 0; index < count; index++) {
@@ -212,8 +213,11 @@ export function openCapture(
       if (index % BATCH === 0) drainRing();
     }
     for (const slot of over) if (slot >= 0) remove(slot);
-    lostPackets = Math.max(lostPackets, before.packets - tally.packets);
-    lostBytes = Math.max(lostBytes, before.bytes - tally.bytes);
+    // What found no room may still be in the map: not lost before a read has taken everything.
+    if (!isFull) {
+      lostPackets = Math.max(lostPackets, before.packets - tally.packets);
+      lostBytes = Math.max(lostBytes, before.bytes - tally.bytes);
+    }
     kernelTotals = before;
     readMs = clock.nowMs();
     if (orphans > 0 && readMs - ownersMs > FIND_OWNERS_MS) {
@@ -302,6 +306,13 @@ export function openCapture(
       for (const memory of [keys, values, cursor, key, value]) memory.free();
     },
   };
+}
+
+/** Whether a socket of this host sent the first packet and nobody is known to own it. */
+function isOrphan(flags: number, kind: number): boolean {
+  const protocol = protocolOf(kind);
+  const hasSocket = protocol === protocolNumbers.tcp || protocol === protocolNumbers.udp;
+  return hasSocket && (flags & flowFlag.egressFirst) !== 0 && (flags & (3 * flowFlag.owned)) === 0;
 }
 
 /** All filters of a query over the kernel form; the process, which costs most, last. @throws X0_FLOWS_INVALID_FILTER */

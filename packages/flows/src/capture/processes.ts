@@ -14,7 +14,7 @@ const REMEMBERED = 16_384;
 const FRESH_MS = 2000;
 
 export interface Processes {
-  /** Reads what can be read now; cheap when already known. */
+  /** Reads what can be read now; cheap for 0 and for what is known. */
   note(low: number, high: number): void;
   /** The process with this key (two words as in a flow), null for 0 or where nothing is known any more. */
   get(low: number, high: number): FlowProcess | null;
