@@ -19,6 +19,8 @@ interface BpfObject {
   readonly sources: readonly string[];
   readonly blob: string;
   readonly layout: string;
+  /** Whether the layout also holds the structs of types.h, which all objects share. */
+  readonly structs: boolean;
 }
 
 const objects: readonly BpfObject[] = [
@@ -27,12 +29,14 @@ const objects: readonly BpfObject[] = [
     sources: ["count.bpf.c", "sockets.bpf.c", "tasks.bpf.c"],
     blob: "bpf/x0.blob",
     layout: "src/generated/layout.ts",
+    structs: true,
   },
   {
     name: "x0_bench",
     sources: ["testing/bench.bpf.c"],
     blob: "bpf/testing/bench.blob",
     layout: "src/testing/generated/bench-layout.ts",
+    structs: false,
   },
 ];
 
@@ -100,7 +104,7 @@ interface BtfType {
 }
 
 /** Structs and enumerations of types.h, in its order. */
-function writeLayout(skeleton: Skeleton, btf: readonly BtfType[]): string {
+function writeLayout(skeleton: Skeleton, btf: readonly BtfType[], structs: boolean): string {
   const header = readFileSync(join(folder, "bpf/types.h"), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
   const lines = [
     "// Written by `npm run generate` from packages/flows/bpf. Do not edit.",
@@ -109,6 +113,7 @@ function writeLayout(skeleton: Skeleton, btf: readonly BtfType[]): string {
     `export const mapNames = ${JSON.stringify(skeleton.maps)} as const;`,
     `export const blobSections = { dataBytes: ${skeleton.data.length}, instructionBytes: ${skeleton.instructions.length} } as const;`,
   ];
+  if (!structs) return `${lines.join("\n")}\n`;
   for (const [, kind, name, body] of header.matchAll(/(struct|enum) (\w+) \{([\s\S]*?)\n\};/g)) {
     const fields = kind === "struct" ? offsets(btf, name as string) : constants(body as string);
     if (fields === undefined) continue;
@@ -167,7 +172,7 @@ try {
     const { skeleton: text, btf } = compile(object, scratch);
     const skeleton = parseSkeleton(text);
     put(object.blob, Buffer.concat([skeleton.data, skeleton.instructions]));
-    put(object.layout, Buffer.from(writeLayout(skeleton, btf)));
+    put(object.layout, Buffer.from(writeLayout(skeleton, btf, object.structs)));
   }
 } finally {
   rmSync(scratch, { recursive: true });

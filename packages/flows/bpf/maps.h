@@ -31,6 +31,12 @@ X0_MAP struct {
 	__type(value, struct totals);
 } totals SEC(".maps");
 
+/* Who a socket belongs to; lies in the socket's own storage, copied to accepted children. */
+struct owner {
+	__u64 process;
+	__u64 cookie;
+};
+
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);

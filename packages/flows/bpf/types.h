@@ -66,12 +66,6 @@ struct flow_event {
 	struct flow flow;
 };
 
-/* Who a socket belongs to; lies in the socket's own storage, copied to accepted children. */
-struct owner {
-	__u64 process;
-	__u64 cookie;
-};
-
 /* Keyed by pid << 32 | start time in units of 2^20 ns, so that a pid used again is another process. */
 struct process {
 	__u64 start_ns; /* CLOCK_BOOTTIME */

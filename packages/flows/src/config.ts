@@ -36,7 +36,12 @@ export const flowsConfigSchema = z.object({
     .min(1)
     .default(60)
     .describe("a flow without answer, and any that is not TCP, ends after"),
-  tcp_idle_seconds: z.number().min(1).max(86_400).default(7200).describe("a silent TCP connection ends after"),
+  tcp_idle_seconds: z
+    .number()
+    .min(1)
+    .max(86_400)
+    .default(7200)
+    .describe("a silent TCP connection ends after"),
   run_time_statistics: z
     .boolean()
     .default(false)

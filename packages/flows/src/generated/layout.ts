@@ -53,12 +53,6 @@ export const flowEventLayout = {
   flow: 48,
 } as const;
 
-export const ownerLayout = {
-  size: 16,
-  process: 0,
-  cookie: 8,
-} as const;
-
 export const processLayout = {
   size: 96,
   startNs: 0,
