@@ -38,10 +38,10 @@ function measureEventLoop(registry: Registry): () => void {
   const delay = registry.gauge(nodeMetrics.eventLoopDelay);
   const histogram = monitorEventLoopDelay({ resolution: resolutionMs });
   const publish = (): void => {
-    for (const quantile of [0.5, 0.99, 1]) {
+    for (const [statistic, percentile] of Object.entries({ p50: 50, p99: 99, max: 100 })) {
       // The probe records the whole distance between two firings, of which its own period is no delay.
-      const lateNs = histogram.count === 0 ? 0 : histogram.percentile(quantile * 100) - resolutionMs * 1e6;
-      delay.set({ quantile: String(quantile) }, Math.max(0, lateNs) / 1e9);
+      const lateNs = histogram.count === 0 ? 0 : histogram.percentile(percentile) - resolutionMs * 1e6;
+      delay.set({ statistic }, Math.max(0, lateNs) / 1e9);
     }
     histogram.reset();
   };

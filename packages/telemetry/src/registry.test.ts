@@ -102,7 +102,7 @@ test("the catalogue keeps to Prometheus' naming", () => {
     expect(name.endsWith("_total"), name).toBe(type === "counter");
     expect(name).not.toMatch(/_(count|sum|bucket|created|ms|us|ns|kb|mb|percent)(_|$)/);
     expect(help, name).toMatch(/^[A-Z0-9].*\.$/);
-    for (const label of labels) expect(label).toMatch(/^(?!le$|quantile_)[a-z][a-z_]*$/);
+    for (const label of labels) expect(label).toMatch(/^(?!le$|quantile$)[a-z][a-z_]*$/);
     expect(buckets !== undefined, name).toBe(type === "histogram");
   }
 });

@@ -35,8 +35,8 @@ export const nodeMetrics = {
   eventLoopDelay: {
     name: "x0tta6bl4_node_event_loop_delay_seconds",
     type: "gauge",
-    help: "How late the main thread's timers ran: quantiles of the last ten seconds.",
-    labels: ["quantile"],
+    help: "How late the main thread's timers ran in the last ten seconds: p50, p99, max.",
+    labels: ["statistic"],
   },
   health: {
     name: "x0tta6bl4_node_health",
