@@ -5,9 +5,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { get, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type CommandOptions, commandIn, environmentOf, type Running, start } from "./process.ts";
 
@@ -56,6 +57,8 @@ export interface Agent extends AsyncDisposable {
   /** A body over its socket, from whatever namespace. @throws with the body unless the status is 200 */
   text(path: string, headers?: OutgoingHttpHeaders): Promise<string>;
   get<T>(path: string): Promise<T>;
+  /** Resolves once it counts on so many devices: it attaches to most of them after it is ready. */
+  observes(devices: number): Promise<void>;
   /** Ends it as Ctrl-C does. @returns its exit code */
   stop(): Promise<number | null>;
 }
@@ -80,12 +83,17 @@ export async function startAgent(options: AgentOptions = {}): Promise<Agent> {
   }
   const text = (path: string, headers: OutgoingHttpHeaders = {}): Promise<string> =>
     ask(join(folder, "x0.sock"), path, headers);
+  const get = async <T>(path: string): Promise<T> => JSON.parse(await text(path)) as T;
   return {
     process: running,
     folder,
     url: new URL(running.ready[1] as string),
     text,
-    get: async <T>(path: string) => JSON.parse(await text(path)) as T,
+    get,
+    async observes(devices) {
+      const wanted = new RegExp(` on ${devices} devices?"`);
+      while (!wanted.test(await text("/api/v1/health"))) await setTimeout(20);
+    },
     async stop() {
       await running.stop("SIGINT");
       return running.exit;
@@ -98,8 +106,8 @@ export async function startAgent(options: AgentOptions = {}): Promise<Agent> {
 }
 
 async function ask(socketPath: string, path: string, headers: OutgoingHttpHeaders): Promise<string> {
-  const request = get({ socketPath, path, headers, agent: false });
-  const [response] = (await once(request, "response")) as [IncomingMessage];
+  const call = request({ socketPath, path, headers, agent: false }).end();
+  const [response] = (await once(call, "response")) as [IncomingMessage];
   let body = "";
   for await (const chunk of response.setEncoding("utf8")) body += chunk;
   if (response.statusCode !== 200) throw new Error(`${path}: ${response.statusCode}: ${body}`);

@@ -16,7 +16,7 @@ export { createNamespace } from "./namespace.ts";
 export type { CommandOptions, Output, Place, Places, Running, Script, ScriptContract } from "./process.ts";
 export { isAlive, run, start, startScript } from "./process.ts";
 export type { KernelFeature, Skippable } from "./requirements.ts";
-export { missingKernel, requireKernel } from "./requirements.ts";
+export { isInstalled, missingKernel, requireKernel } from "./requirements.ts";
 export type { Bridged, Interface, LinkOptions, PortForward, Routed } from "./topology.ts";
 export {
   acquaint,

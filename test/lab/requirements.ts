@@ -47,6 +47,16 @@ export async function missingKernel(...features: readonly KernelFeature[]): Prom
   return undefined;
 }
 
+/** Whether a program is there to be run. For conformance, where a peer may be missing. */
+export async function isInstalled(program: string): Promise<boolean> {
+  try {
+    await run(["sh", "-c", `command -v "$1"`, "sh", program]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 type Probe = () => Promise<string | undefined>;
 
 /** Bits of the capability sets, include/uapi/linux/capability.h. */
