@@ -5,6 +5,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import {
   type Agent,
   isInstalled,
@@ -41,6 +42,8 @@ async function lint(agent: Agent): Promise<string | undefined> {
 interface Prometheus extends AsyncDisposable {
   /** The result of an instant query. */
   query(expression: string): Promise<{ metric: Record<string, string>; value: [number, string] }[]>;
+  /** Whether it has metadata of a metric family. */
+  knows(family: string): Promise<boolean>;
   targets(): Promise<{ health: string; lastError: string }[]>;
 }
 
@@ -75,6 +78,7 @@ async function scraping(agent: Agent): Promise<Prometheus> {
     return {
       query: async (expression) =>
         ((await ask(`query?query=${encodeURIComponent(expression)}`)) as { result: never[] }).result,
+      knows: async (family) => family in ((await ask(`metadata?metric=${family}`)) as object),
       targets: async () => ((await ask("targets")) as { activeTargets: never[] }).activeTargets,
       [Symbol.asyncDispose]: end,
     };
@@ -94,12 +98,11 @@ async function listening(pid: number): Promise<string> {
 }
 
 async function scraped(agent: Agent, prometheus: Prometheus): Promise<ConformanceResult> {
-  for (let sample: string | undefined; sample !== "1"; ) {
+  for (let sample: string | undefined; sample !== "1"; await setTimeout(50)) {
     const [target] = await prometheus.targets();
     if (target?.health === "down") return { outcome: "failed", reason: target.lastError };
     sample = (await prometheus.query("up"))[0]?.value[1];
   }
-  // Of a page that has been scraped twice the answers are whole.
   const page = await agent.text("/metrics", { accept: openMetrics });
   const ours = page.match(new RegExp(`^${counter}\\{`, "gm"))?.length ?? 0;
   const theirs = await prometheus.query(counter);
@@ -108,6 +111,9 @@ async function scraped(agent: Agent, prometheus: Prometheus): Promise<Conformanc
       outcome: "failed",
       reason: `${counter}: we tell ${ours} series, Prometheus has ${theirs.length}`,
     };
+  // A family is named without the suffix of its samples in OpenMetrics only.
+  if (!(await prometheus.knows(counter.replace("_total", ""))))
+    return { outcome: "failed", reason: "Prometheus did not take the OpenMetrics format" };
   const families = page.match(/^# TYPE /gm)?.length ?? 0;
   const names = await prometheus.query('count(count by (__name__) ({__name__=~"x0tta6bl4_.+"}))');
   return {
