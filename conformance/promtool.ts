@@ -9,6 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import {
   type Agent,
   isInstalled,
+  missingKernel,
   type Running,
   run as runCommand,
   start,
@@ -23,6 +24,8 @@ export async function run(): Promise<ConformanceResult> {
   for (const tool of ["promtool", "prometheus"])
     if (!(await isInstalled(tool)))
       return { outcome: "skipped", reason: `${tool} is not installed (Debian: prometheus)` };
+  const lack = await missingKernel("bpf", "btf");
+  if (lack !== undefined) return { outcome: "skipped", reason: lack };
   await using agent = await startAgent();
   const complaint = await lint(agent);
   if (complaint !== undefined) return { outcome: "failed", reason: complaint };

@@ -130,7 +130,7 @@ describe("an end of the agent", () => {
   let right: Interface;
 
   beforeEach(async (context) => {
-    await requireKernel(context, "netns", "bpf", "btf", "tcx");
+    await requireKernel(context, "netns", "nftables", "bpf", "btf");
     client = await createNamespace();
     server = await createNamespace();
     [, right] = await connect(client, server, { offloads: false });
@@ -155,7 +155,8 @@ describe("an end of the agent", () => {
   const once = { "lo ingress": 0, "lo egress": 1, "eth0 ingress": 1, "eth0 egress": 1 };
 
   for (const attach of ["tcx", "clsact"] as const)
-    test(`by SIGKILL leaves nothing that the next start does not clear away (${attach})`, async () => {
+    test(`by SIGKILL leaves nothing that the next start does not clear away (${attach})`, async (context) => {
+      if (attach === "tcx") await requireKernel(context, "tcx");
       const options = {
         places: server,
         folder: join(folder, "data"),

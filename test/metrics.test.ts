@@ -1,5 +1,5 @@
 /** What a live agent's `/metrics` says after traffic of known size, in both formats. */
-import { beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Family, parseExposition } from "../packages/telemetry/src/testing/exposition.ts";
 import {
   type Agent,
@@ -11,8 +11,6 @@ import {
   tcpTraffic,
   udpTraffic,
 } from "./lab/index.ts";
-
-beforeEach((context) => requireKernel(context, "netns", "bpf", "btf", "tcx"));
 
 const formats = {
   text: "text/plain",
@@ -43,7 +41,8 @@ function anyPlace(values: Record<string, number>): Record<string, number> {
 const sum = (values: Record<string, number>): number =>
   Object.values(values).reduce((total, value) => total + value, 0);
 
-test("packets, bytes and flows grow by exactly what was sent, by direction, protocol and place", async () => {
+test("packets, bytes and flows grow by exactly what was sent, by direction, protocol and place", async (context) => {
+  await requireKernel(context, "netns", "nftables", "bpf", "btf");
   await using left = await createNamespace();
   await using router = await createNamespace();
   await using right = await createNamespace();

@@ -39,7 +39,7 @@ let folder: string;
 let environment: Readonly<Record<string, string>>;
 
 beforeEach(async (context) => {
-  await requireKernel(context, "netns", "bpf", "btf", "mount", "tcx");
+  await requireKernel(context, "netns", "bpf", "btf", "mount");
   folder = await mkdtemp(join(tmpdir(), "x0-privileges-"));
   await chmod(folder, 0o755);
   await run(["mkdir", "-m", "755", join(folder, "checkout"), join(folder, "data"), join(folder, "empty")]);
