@@ -112,8 +112,11 @@ serveScript<UdpReceiverContract | UdpSenderContract>(async (argument, parent) =>
       delivered = order;
       wake();
     });
+    socket.on("message", () => wake());
+    // Echoes wait in the sender's own buffer.
+    const done = (): number => (argument.echo ? Math.min(delivered, traffic.received) : delivered);
     while (traffic.sent < count) {
-      while (acknowledged && traffic.sent - delivered >= window)
+      while (acknowledged && traffic.sent - done() >= window)
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
