@@ -33,15 +33,16 @@ enum flow_flag {
 	FLOW_OWNED = 1 << 24, /* cookie and process of side 0 are known; side 1 is the next bit */
 };
 
+#define LAST_SHIFT 17 /* unit of a flow's `last`: 0.13 ms */
+
 /*
  * The first 48 bytes change with each packet; behind them only what FLOW_OWNED tells. User space copies the rest
  * only when the flags have changed.
  */
-#define LAST_SHIFT 17
 struct flow {
 	__u64 packets[2]; /* sent by side 0, side 1; on the wire: a segmentation-offload buffer is many */
 	__u64 bytes[2]; /* layer 3, on the wire */
-	__u32 last; /* CLOCK_MONOTONIC in units of 2^17 ns (0.13 ms); wraps after 6.5 days, an idle flow ends long before */
+	__u32 last; /* CLOCK_MONOTONIC >> LAST_SHIFT; wraps after 6.5 days, an idle flow ends long before */
 	__u32 flags; /* enum flow_flag */
 	__u64 id; /* unique while the programs are loaded: a count on each CPU, the CPU in the low 10 bits */
 	__u64 first_ns; /* CLOCK_MONOTONIC */
