@@ -35,10 +35,13 @@ import {
   word,
 } from "./table.ts";
 import { createTally } from "./tally.ts";
+import { createUndecided } from "./undecided.ts";
 
 const BATCH = 4096;
 /** Packets of a closed connection that may still come: the last ACK, a retransmitted FIN. */
 const LINGER_MS = 5000;
+/** One of them says where a flow is seen, forwarded or not. */
+const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirst;
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
 const FIND_OWNERS_MS = 5000;
@@ -78,6 +81,9 @@ export function openCapture(
   // Twice what the kernel keeps: until the next read, flows that it has evicted still count as active.
   const table = createFlowTable(2 * options.maxFlows + options.recentFlows);
   const tally = createTally();
+  const undecided = createUndecided();
+  /** Whether what is entered comes from the ring, not from a read of the map. */
+  let isRing = false;
   const followers = createFollowers(output);
   const cgroups = kernel.cgroupRoot === undefined ? undefined : cgroupPaths(kernel.cgroupRoot, clock.nowMs);
   const processes = createProcesses(libc, kernel.maps.processes, { cgroups, nowMs: clock.nowMs });
@@ -122,7 +128,9 @@ export function openCapture(
       return;
     }
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
-    tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, true);
+    const flags = words[flowAt + word.flags] as number;
+    if (isRing && (flags & PLACE_KNOWN) === 0) undecided.add(slot, delta);
+    else tally.add(flags, keyWords[keyAt + word.kind] as number, delta, true);
     // Now, while the process lives.
     for (const side of [0, 2])
       processes.note(
@@ -148,8 +156,9 @@ export function openCapture(
     followers.ended(slot);
   };
 
-  const drainRing = (): number =>
-    ring.drain((words, at) => {
+  const drainRing = (): number => {
+    isRing = true;
+    const count = ring.drain((words, at) => {
       const keyAt = at + flowEventLayout.key / 4;
       const flowAt = at + flowEventLayout.flow / 4;
       enter(words, keyAt, words, flowAt);
@@ -157,6 +166,9 @@ export function openCapture(
       const slot = table.slotOf(words, flowAt);
       if (slot >= 0) finish(slot);
     });
+    isRing = false;
+    return count;
+  };
 
   const drain = (): number => {
     const count = drainRing();
@@ -184,6 +196,8 @@ export function openCapture(
 
   function read(): void {
     drainRing();
+    // What the ring tells meanwhile may be ahead of the map's walk.
+    const due = undecided.count;
     const before = kernel.totals();
     const nowNs = Number(clock.monotonicNs());
     const offset = clock.nowMs() - nowNs / 1e6;
@@ -212,11 +226,15 @@ export function openCapture(
       finish(slot);
       if (index % BATCH === 0) drainRing();
     }
+    undecided.settle(due, (slot, first) => {
+      const { words, key: at, flow } = table.raw(slot);
+      tally.add(words[flow + word.flags] as number, words[at + word.kind] as number, first, true);
+    });
     for (const slot of over) if (slot >= 0) remove(slot);
     // What found no room may still be in the map: not lost before a read has taken everything.
     if (!isFull) {
-      lostPackets = Math.max(lostPackets, before.packets - tally.packets);
-      lostBytes = Math.max(lostBytes, before.bytes - tally.bytes);
+      lostPackets = Math.max(lostPackets, before.packets - tally.packets - undecided.packets);
+      lostBytes = Math.max(lostBytes, before.bytes - tally.bytes - undecided.bytes);
     }
     kernelTotals = before;
     readMs = clock.nowMs();
