@@ -37,7 +37,7 @@ import {
 import { createTally } from "./tally.ts";
 import { createUndecided } from "./undecided.ts";
 
-const BATCH = 4096;
+const BATCH = 1024;
 /** Packets of a closed connection that may still come: the last ACK, a retransmitted FIN. */
 const LINGER_MS = 5000;
 /** One of them says where a flow is seen, forwarded or not. */
@@ -45,6 +45,11 @@ const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirs
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
 const FIND_OWNERS_MS = 5000;
+
+/** How long the ring may wait after a drain of so many events: a busy one is read often, a quiet one rarely. */
+export function pollDelayMs(events: number): number {
+  return events > 0 ? 5 : 20;
+}
 
 export interface Capture {
   features(): readonly Feature[];
@@ -195,6 +200,13 @@ export function openCapture(
   };
 
   function read(): void {
+    readMap();
+    // Only the end of a read makes room: what found none is met by the next.
+    if (isFull) readMap();
+    followers.flush(flowOf);
+  }
+
+  function readMap(): void {
     drainRing();
     // What the ring tells meanwhile may be ahead of the map's walk.
     const due = undecided.count;
@@ -226,9 +238,10 @@ export function openCapture(
       finish(slot);
       if (index % BATCH === 0) drainRing();
     }
+    let settled = 0;
     undecided.settle(due, (slot, first) => {
-      const { words, key: at, flow } = table.raw(slot);
-      tally.add(words[flow + word.flags] as number, words[at + word.kind] as number, first, true);
+      tally.add(table.flagsOf(slot), table.kindOf(slot), first, true);
+      if (++settled % BATCH === 0) drainRing();
     });
     for (const slot of over) if (slot >= 0) remove(slot);
     // What found no room may still be in the map: not lost before a read has taken everything.
@@ -243,7 +256,6 @@ export function openCapture(
       ownersMs = readMs;
       kernel.findOwners();
     }
-    followers.flush(flowOf);
   }
 
   const refresh = (): void => {

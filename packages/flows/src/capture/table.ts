@@ -63,6 +63,9 @@ export interface FlowTable {
   slotOf(words: Uint32Array, flow: number): number;
   /** A copy; valid until the next call. */
   raw(slot: number): Raw;
+  /** Two words of it without the copy: the flow's flags, the key's kind. */
+  flagsOf(slot: number): number;
+  kindOf(slot: number): number;
   isActive(slot: number): boolean;
   /** It will change no more. Idempotent. */
   end(slot: number): void;
@@ -204,6 +207,11 @@ export function createFlowTable(capacity: number): FlowTable {
       }
       return { words: scratch, key: 0, flow: KEY_WORDS };
     },
+    flagsOf(slot) {
+      if (states[slot] !== 1) return slots[slot * SLOT_WORDS + KEY_WORDS + word.flags] as number;
+      return records[bufferOf[slot] as 0 | 1][(recordOf[slot] as number) + word.flags] as number;
+    },
+    kindOf: (slot) => slots[slot * SLOT_WORDS + word.kind] as number,
     isActive: (slot) => states[slot] === 1,
     end(slot) {
       if (states[slot] !== 1) return;

@@ -2,12 +2,8 @@
 import { parentPort } from "node:worker_threads";
 import { serveChannel, systemClock } from "@x0tta6bl4/core";
 import { openLibc } from "../kernel/libc.ts";
-import { type Capture, openCapture } from "./capture.ts";
+import { type Capture, openCapture, pollDelayMs } from "./capture.ts";
 import type { CaptureContract } from "./contract.ts";
-
-/** A busy ring is read often, a quiet one rarely: at most this much is how late a new flow shows. */
-const BUSY_MS = 5;
-const QUIET_MS = 50;
 
 if (parentPort === null) throw new Error("this module is the entry of a worker thread");
 const port = parentPort;
@@ -33,7 +29,7 @@ const server = serveChannel<CaptureContract>(port, {
     };
     setImmediate(attachRest);
     const drain = (): void => {
-      timer = setTimeout(drain, opening.drain() > 0 ? BUSY_MS : QUIET_MS);
+      timer = setTimeout(drain, pollDelayMs(opening.drain()));
     };
     drain();
     readTimer = setInterval(() => {
