@@ -84,7 +84,7 @@ export function openCapture(
   // Idle times below the linger time hold too.
   const lingerTicks = Math.min(LINGER_MS, options.idleMs, options.tcpIdleMs) / TICK_MS;
   // Twice what the kernel keeps: until the next read, flows that it has evicted still count as active.
-  const table = createFlowTable(2 * options.maxFlows + options.recentFlows);
+  const table = createFlowTable(2 * options.maxFlows + options.recentFlows, options.recentFlows);
   const tally = createTally();
   const undecided = createUndecided();
   /** Whether what is entered comes from the ring, not from a read of the map. */

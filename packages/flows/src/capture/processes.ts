@@ -10,7 +10,7 @@ import { cString, mapAccess } from "../kernel/bpf.ts";
 import type { CgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
 
-const REMEMBERED = 16_384;
+const REMEMBERED = 4096;
 const FRESH_MS = 2000;
 
 export interface Processes {

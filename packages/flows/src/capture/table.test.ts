@@ -34,7 +34,7 @@ function report(table: FlowTable, words: Uint32Array, delta: Delta): number {
 }
 
 test("a report brings what was added since the last one", () => {
-  const table = createFlowTable(16);
+  const table = createFlowTable(16, 16);
   const delta = new Float64Array(4);
   const slot = report(table, flow(7, [3, 1]), delta);
   expect([...delta]).toEqual([3, 1, 300, 10]);
@@ -49,7 +49,7 @@ test("a report brings what was added since the last one", () => {
 });
 
 test("what a read does not meet is missing, and the oldest that ended make room", () => {
-  const table = createFlowTable(4);
+  const table = createFlowTable(4, 4);
   const delta = new Float64Array(4);
   const slots = [1, 2, 3, 4].map((id) => report(table, flow(id, [1, 0]), delta));
   expect(table.room).toBe(0);
@@ -64,9 +64,18 @@ test("what a read does not meet is missing, and the oldest that ended make room"
   expect(table.forgotten).toBe(1);
 });
 
+test("ended flows beyond the recent ones are forgotten before memory is taken", () => {
+  const table = createFlowTable(100, 2);
+  const delta = new Float64Array(4);
+  for (let id = 1; id <= 20; id++) table.end(report(table, flow(id, [1, 0]), delta));
+  expect(table.newestFirst().map((slot) => u64(table.raw(slot).words, KEY_WORDS + word.id))).toEqual([
+    20, 19, 18,
+  ]);
+});
+
 test("it agrees with a plain map over a long life of reads, events and ends", () => {
   const random = seededRandom(7);
-  const table = createFlowTable(300);
+  const table = createFlowTable(300, 50);
   const delta = new Float64Array(4);
   const kernel = new Map<number, [number, number]>();
   const known = new Map<number, [number, number]>();

@@ -5,7 +5,7 @@
  * What changes with each packet (the first 48 bytes of the kernel's value) lies in one of two buffers, in the order
  * of the kernel's map: a full read walks the old buffer and writes the new one, both front to back, so that memory
  * is read ahead instead of waited for. Everything else lies in the flow's slot, which it keeps. Slots of ended flows
- * stay, oldest first out, until `capacity` is reached.
+ * stay, oldest first out.
  */
 import { flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
 import { createIdIndex } from "./id-index.ts";
@@ -77,8 +77,11 @@ export interface FlowTable {
   newestFirst(): number[];
 }
 
-/** @param capacity most flows, active and ended. */
-export function createFlowTable(capacity: number): FlowTable {
+/**
+ * @param capacity most flows, active and ended.
+ * @param recent most ended ones that are kept while there is room: a slot used again costs no further memory.
+ */
+export function createFlowTable(capacity: number, recent: number): FlowTable {
   // All at once: growing would stop the reader for tens of milliseconds, and pages cost memory only when used.
   // Twice the flows, since the records of those that ended stay in the buffer until the next read.
   const recordWords = 2 * capacity * RECORD_WORDS;
@@ -101,7 +104,7 @@ export function createFlowTable(capacity: number): FlowTable {
   let forgotten = 0;
 
   const take = (): number => {
-    if (used < capacity) return used++;
+    if (used < capacity && ended.length - endedHead <= recent) return used++;
     const oldest = ended[endedHead++] as number;
     forgotten++;
     if (endedHead > 4096 && endedHead * 2 > ended.length) {
