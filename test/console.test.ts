@@ -7,6 +7,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,7 +31,8 @@ const args = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+  // A name that an attacker has turned to this machine, as by DNS rebinding.
+  "--host-resolver-rules=MAP rebound.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 const x0 = fileURLToPath(new URL("../packages/node/bin/x0.mjs", import.meta.url));
 
@@ -156,6 +158,35 @@ describe.skipIf(lack !== undefined)("the console", () => {
     expect(await line.locator(".c-process").innerText()).toBe("node → node");
     await line.filter({ hasText: "ended" }).waitFor();
     expect(complaints).toEqual([]);
+  });
+
+  test("a page of another origin reads nothing, nor does a rebound name", async () => {
+    await open();
+    const foreign = createHttpServer((_, response) => response.end("<!doctype html><title>foreign</title>"));
+    await once(foreign.listen(0, "127.0.0.1"), "listening");
+    try {
+      const { port: foreignPort } = foreign.address() as AddressInfo;
+      // Another port of the same host gets the console's cookie sent along; another name does not.
+      for (const host of ["127.0.0.1", "rebound.test"]) {
+        await page.goto(`http://${host}:${foreignPort}/`);
+        for (const path of ["/api/v1/flows", "/metrics", "/healthz"]) {
+          const address = new URL(path, url).href;
+          const read = await page.evaluate(
+            (target) => fetch(target, { credentials: "include" }).then((answer) => answer.text(), String),
+            address,
+          );
+          expect([host, path, read]).toEqual([host, path, "TypeError: Failed to fetch"]);
+        }
+      }
+    } finally {
+      foreign.close();
+      foreign.closeAllConnections();
+    }
+    for (const path of ["/", "/api/v1/flows", "/metrics", "/healthz"]) {
+      const answer = await page.goto(`http://rebound.test:${new URL(url).port}${path}`);
+      expect([path, answer?.status()]).toEqual([path, 403]);
+      expect(await answer?.text()).not.toMatch(/x0tta6bl4_|"flows"/);
+    }
   });
 
   test("bytes and packets are those on the wire", async () => {
