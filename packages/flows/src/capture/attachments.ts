@@ -29,6 +29,7 @@ const LOOPBACK_INDEX = 1;
 const BPF_F_BEFORE = 8;
 const NETLINK_ROUTE = 0;
 const ENODEV = -19;
+const REMEMBERED_NAMES = 65_536;
 
 export type AttachMode = "auto" | "tcx" | "clsact";
 
@@ -36,8 +37,6 @@ export type Direction = "ingress" | "egress";
 
 export interface Attachments {
   readonly mode: "tcx" | "clsact";
-  /** Filters of a predecessor that was killed, found and removed. */
-  readonly leftovers: number;
   /** Attaches to the next waiting device. @returns false if none waits. */
   step(): boolean;
   /** Looks for new and removed devices. */
@@ -94,7 +93,6 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     stubs.close();
   };
   let mode: "tcx" | "clsact" = "tcx";
-  let leftovers = 0;
 
   const detach = (one: Observed, index: number, device: Device): void => {
     one.devices.delete(index);
@@ -135,6 +133,8 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
   const enqueue = (one: Observed, found: readonly Interface[]): void => {
     for (const device of found) {
       one.names.set(device.index, device.name);
+      // Flows outlive their device, so names are kept when it goes; hosts of containers make new ones for ever.
+      if (one.names.size > REMEMBERED_NAMES) one.names.delete(one.names.keys().next().value as number);
       if (one.devices.has(device.index) || one.waiting.some((waiting) => waiting.index === device.index))
         continue;
       if (device.headerBytes === undefined)
@@ -195,7 +195,8 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     for (const one of observed)
       one.namespace.run(() => {
         const found = one.watch.list();
-        for (const device of found) leftovers += detachClsact(one.netlink, device.index, true);
+        // Filters of a predecessor that was killed.
+        for (const device of found) detachClsact(one.netlink, device.index, true);
         enqueue(one, found);
         const first = firstDevices();
         const rank = (device: Interface): number =>
@@ -212,7 +213,6 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
 
   return {
     mode,
-    leftovers,
     step,
     poll() {
       for (const one of observed) {

@@ -1,7 +1,6 @@
 /** A flow in its kernel form → a `Flow`, and the filters that need not make one. */
 import { formatAddress } from "../address.ts";
-import type { AddressPrefix } from "../filter.ts";
-import { inPrefix } from "../filter.ts";
+import { type AddressPrefix, inPrefix } from "../filter.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { flowFlag } from "../generated/layout.ts";
 import { isEcho, protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";

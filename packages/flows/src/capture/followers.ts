@@ -22,15 +22,16 @@ interface Follower {
 
 export function createFollowers(output: CaptureOutput): Followers {
   const followers = new Map<number, Follower>();
-  const pending = new Map<number, FlowChange["change"]>();
+  /** `whole`: started and ended since the last call. */
+  const pending = new Map<number, FlowChange["change"] | "whole">();
   let overflow = 0;
   const record = (slot: number, change: FlowChange["change"]): void => {
     if (followers.size === 0) return;
     const earlier = pending.get(slot);
-    // A start that was not told yet stays one, whatever followed.
+    // A start that was not told yet carries the update with it.
     if (earlier === "start" && change === "update") return;
     if (earlier === undefined && pending.size >= MOST) overflow++;
-    else pending.set(slot, earlier === "start" && change === "end" ? "end" : change);
+    else pending.set(slot, earlier === "start" && change === "end" ? "whole" : change);
   };
   return {
     add: (id, matches, updates) => void followers.set(id, { matches, updates }),
@@ -44,7 +45,10 @@ export function createFollowers(output: CaptureOutput): Followers {
         const changes: FlowChange[] = [];
         for (const [slot, change] of pending) {
           if (change === "update" && !follower.updates) continue;
-          if (follower.matches(slot)) changes.push({ change, flow: flowOf(slot) });
+          if (!follower.matches(slot)) continue;
+          const flow = flowOf(slot);
+          if (change === "whole") changes.push({ change: "start", flow }, { change: "end", flow });
+          else changes.push({ change, flow });
         }
         if (changes.length > 0 || overflow > 0) output.changes(id, changes, overflow);
       }

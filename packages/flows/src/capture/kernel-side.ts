@@ -30,16 +30,16 @@ export const socketHooks = [
   ["x0_established", attachType.socketOps],
 ] as const;
 
-/** Program names as metrics show them, by number in `totals`. */
+/** Names as metrics show them: the programs that share an entry of `totals`, and its number. */
 const programs = {
-  ingress: ["x0_ingress", programNumber.ingress],
-  egress: ["x0_egress", programNumber.egress],
-  socket: ["x0_socket", programNumber.socket],
-  connect: ["x0_connect4", programNumber.connect],
-  sendmsg: ["x0_sendmsg4", programNumber.sendmsg],
-  established: ["x0_established", programNumber.established],
-  sockets: ["x0_sockets", programNumber.sockets],
-} as const satisfies Readonly<Record<string, readonly [ProgramName, number]>>;
+  ingress: [["x0_ingress"], programNumber.ingress],
+  egress: [["x0_egress"], programNumber.egress],
+  socket: [["x0_socket"], programNumber.socket],
+  connect: [["x0_connect4", "x0_connect6"], programNumber.connect],
+  sendmsg: [["x0_sendmsg4", "x0_sendmsg6"], programNumber.sendmsg],
+  established: [["x0_established"], programNumber.established],
+  sockets: [["x0_sockets"], programNumber.sockets],
+} as const satisfies Readonly<Record<string, readonly [readonly ProgramName[], number]>>;
 
 /** Sums over all CPUs and programs of what the kernel side counted. */
 export interface KernelTotals {
@@ -208,7 +208,7 @@ export function totalsReader(
   };
   return (runSeconds) => {
     const sums = { packets: 0, bytes: 0, uncounted: 0, notIp: 0, malformed: 0, lostEvents: 0 };
-    const each = Object.entries(programs).map(([name, [program, number]]): ProgramTotals => {
+    const each = Object.entries(programs).map(([name, [sharing, number]]): ProgramTotals => {
       key.view.setUint32(0, number, true);
       const result = access.lookup(map, key, value);
       if (result < 0) throw kernelError("reading the programs' totals", result);
@@ -222,7 +222,9 @@ export function totalsReader(
         sums.lostEvents += lost;
       }
       const counted = { name, events: field(totalsLayout.events), lost };
-      return runSeconds === undefined ? counted : { ...counted, runSeconds: runSeconds(program) };
+      if (runSeconds === undefined) return counted;
+      const each: readonly ProgramName[] = sharing;
+      return { ...counted, runSeconds: each.reduce((sum, program) => sum + runSeconds(program), 0) };
     });
     return { ...sums, programs: each };
   };

@@ -36,6 +36,8 @@ const server = serveChannel<CaptureContract>(port, {
       opening.read();
       if (opening.tend()) attachRest();
       server.emit("totals", opening.totals());
+      // Devices that went away change them too.
+      server.emit("features", opening.features());
     }, options.readIntervalMs);
     return opening.features();
   },

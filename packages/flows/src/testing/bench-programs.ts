@@ -61,7 +61,6 @@ export function benchKernel(
       maps: loaded.maps,
       attachments: {
         mode: "tcx",
-        leftovers: 0,
         stubs: () => [],
         step: () => false,
         poll() {},
