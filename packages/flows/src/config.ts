@@ -1,6 +1,7 @@
-import { parseSize } from "@x0tta6bl4/core";
+import { parseDuration, parseSize } from "@x0tta6bl4/core";
 import { z } from "zod";
 import type { CaptureOptions } from "./capture/contract.ts";
+import { exportSchema } from "./export/config.ts";
 
 const READ_INTERVAL_MS = 1000;
 
@@ -8,6 +9,8 @@ const size = z.string().refine((text) => {
   const bytes = /^\d/.test(text) ? parseSize(text) : 0;
   return bytes >= 64 * 1024 && bytes <= 2 ** 30 && Number.isInteger(Math.log2(bytes));
 }, "must be a power of two from 64KiB to 1GiB");
+
+const ports = z.array(z.number().int().min(1).max(65_535)).max(64);
 
 /** The section `[flows]`. */
 export const flowsConfigSchema = z.object({
@@ -42,6 +45,63 @@ export const flowsConfigSchema = z.object({
     .max(86_400)
     .default(7200)
     .describe("a silent TCP connection ends after"),
+  interfaces: z
+    .array(z.string())
+    .default([])
+    .describe("devices to observe, by name, * stands for any text; all when empty"),
+  exclude_interfaces: z.array(z.string()).default([]).describe("devices to leave out, likewise"),
+  exclude_namespaces: z
+    .array(z.string())
+    .default([])
+    .describe("namespaces to leave out of those that flows.namespaces names, likewise"),
+  dns_ports: ports.default([53]).describe("ports whose packets are read as DNS"),
+  request_ports: z
+    .array(z.string().regex(/^(http|postgresql|mysql|redis):\d{1,5}$/, 'must be like "http:8080"'))
+    .max(64)
+    .default([])
+    .describe(
+      "plaintext ports whose requests are timed: http, postgresql, mysql or redis, a colon and the port",
+    ),
+  openssl_services: z
+    .array(z.string())
+    .default([])
+    .describe("services whose HTTP inside OpenSSL is timed: a systemd unit or an executable's name"),
+  scan_threshold: z
+    .number()
+    .int()
+    .min(10)
+    .default(100)
+    .describe("so many ports of a host, or hosts with a port, that one source tries in a minute are a scan"),
+  flood_threshold: z
+    .number()
+    .int()
+    .min(10)
+    .default(1000)
+    .describe("so many openings of one service within a second are a flood"),
+  history: z.boolean().default(true).describe("keep flows and events on disk"),
+  history_size: z
+    .string()
+    .refine((text) => /^\d/.test(text) && parseSize(text) >= 16 * 1024 ** 2, "must be at least 16MiB")
+    .default("10GB")
+    .describe("the oldest history is deleted beyond"),
+  history_age: z
+    .string()
+    .refine((text) => /^\d/.test(text) && parseDuration(text) >= 3_600_000, "must be at least 1h")
+    .default("30d")
+    .describe("history older than this is deleted"),
+  hubble_listen: z
+    .string()
+    .default("127.0.0.1:4244")
+    .describe("where the Hubble Observer API listens, loopback only; off turns it off"),
+  hubble_relay_listen: z
+    .string()
+    .default("127.0.0.1:4245")
+    .describe("the same API where the hubble command looks for a relay; off turns it off"),
+  hubble_metrics: z
+    .array(z.string())
+    .default(["dns", "drop", "flow", "icmp", "port-distribution", "tcp"])
+    .describe("hubble_* metrics, in Hubble's own form: name, or name:option=value;option=value"),
+  exports: z.array(exportSchema).max(16).default([]).describe("where flows are sent or written to"),
   run_time_statistics: z
     .boolean()
     .default(false)

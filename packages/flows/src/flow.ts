@@ -4,9 +4,13 @@
  */
 import { z } from "zod";
 
-const endpoint = z.object({
+const address = z.object({
   ip: z.string().describe("IPv4 or IPv6 address"),
   port: z.number().int().describe("TCP or UDP port; 0 for other protocols"),
+});
+
+const endpoint = address.extend({
+  name: z.string().nullable().describe("learned from an answer of DNS that this host asked for"),
 });
 
 const counters = z.object({
@@ -20,8 +24,14 @@ const processSchema = z
     comm: z.string().describe("the name that the process shows, or that of its executable"),
     executable: z.string().nullable().describe("path, or only the file name where /proc may not be read"),
     cgroup: z.string().nullable().describe("path below the cgroup v2 root"),
+    unit: z.string().nullable().describe("systemd unit, from the cgroup"),
+    container: z.string().nullable().describe("container id, from the cgroup"),
   })
   .nullable();
+
+export const applications = ["dns", "tls", "quic", "http", "postgresql", "mysql", "redis"] as const;
+
+export type Application = (typeof applications)[number];
 
 export const flowSchema = z.object({
   id: z.string().describe("unique while the agent runs"),
@@ -51,6 +61,39 @@ export const flowSchema = z.object({
     .describe("the kernel's socket cookie (SO_COOKIE) of the process's socket, decimal"),
   process: processSchema.describe("of the source, else of the local end"),
   peerProcess: processSchema.describe("of the destination where both ends are local"),
+  translated: z
+    .object({ source: address, destination: address })
+    .nullable()
+    .describe("what address translation made of it, from conntrack"),
+  application: z.enum(applications).nullable().describe("recognised from the first bytes, or by its port"),
+  tcp: z
+    .object({
+      connectMs: z.number().nullable().describe("from SYN to established, where this host opened it"),
+      rttMs: z.number().nullable().describe("smoothed round-trip time, as the kernel last had it"),
+      minRttMs: z.number().nullable(),
+      retransmits: z.number().int().describe("segments that this host sent again"),
+    })
+    .nullable()
+    .describe("from the socket of this host"),
+  tls: z
+    .object({
+      version: z.string().nullable().describe("1.0 to 1.3, as the server chose; null before its answer"),
+      serverName: z.string().nullable().describe("SNI; the outer one where the inner is encrypted"),
+      encryptedHello: z.boolean().describe("the ClientHello carries ECH"),
+    })
+    .nullable(),
+  requests: z
+    .object({
+      count: z.number().int(),
+      errors: z.number().int().describe("HTTP 5xx, and error answers of databases"),
+      latencyMs: z.number().nullable().describe("of the latest, from its first byte to the answer's first"),
+    })
+    .nullable()
+    .describe("on ports of flows.request_ports"),
+  drops: z
+    .object({ packets: z.number().int(), reason: z.string().describe("of the latest, as the kernel names it") })
+    .nullable()
+    .describe("packets that the kernel dropped"),
 });
 
 export type Flow = z.infer<typeof flowSchema>;

@@ -61,8 +61,8 @@ export function describe(raw: Raw, active: boolean, names: Names): Flow {
     state: active && !(flags & flowFlag.closed) ? "active" : "ended",
     start,
     end: end < start ? start : end,
-    source: { ip: formatAddress(addressBytes(raw, source)), port: port(source) },
-    destination: { ip: formatAddress(addressBytes(raw, destination)), port: port(destination) },
+    source: { ip: formatAddress(addressBytes(raw, source)), port: port(source), name: null },
+    destination: { ip: formatAddress(addressBytes(raw, destination)), port: port(destination), name: null },
     protocol: protocolName(protocol),
     icmp: isIcmp
       ? { type: icmp >>> 8, code: icmp & 0xff, id: isEcho(protocol, icmp >>> 8) ? ports & 0xffff : 0 }
@@ -78,6 +78,7 @@ export function describe(raw: Raw, active: boolean, names: Names): Flow {
     cookie: own === null ? cookie(destination) : cookie(source),
     process: own ?? peer,
     peerProcess: own === null ? null : peer,
+    ...nothingLearned,
   };
 }
 
