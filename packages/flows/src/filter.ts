@@ -6,10 +6,10 @@ import type { Flow, FlowProcess, FlowQuery } from "./flow.ts";
 import { protocolNumber } from "./protocols.ts";
 
 /** What a filter looks at; a `Flow` is one. */
-export type FlowFacts = Pick<
-  Flow,
-  "source" | "destination" | "protocol" | "start" | "end" | "process" | "peerProcess"
->;
+export interface FlowFacts extends Pick<Flow, "protocol" | "start" | "end" | "process" | "peerProcess"> {
+  readonly source: Omit<Flow["source"], "name">;
+  readonly destination: Omit<Flow["destination"], "name">;
+}
 
 /** The part of a query that a single flow can answer; limits and pages come after it. */
 export type FlowFilter = Pick<FlowQuery, "ip" | "port" | "protocol" | "process" | "since" | "until">;

@@ -3,6 +3,7 @@ import { formatAddress } from "../address.ts";
 import { type AddressPrefix, inPrefix } from "../filter.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { flowFlag } from "../generated/layout.ts";
+import { nothingLearned } from "../learned.ts";
 import { isEcho, protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
 import { namespaceOf, openedBySecond, protocolOf, type Raw, u64, word } from "./table.ts";
 

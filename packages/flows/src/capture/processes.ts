@@ -54,6 +54,8 @@ export function createProcesses(
       comm: comm === "MainThread" && name !== "" ? name : comm,
       executable,
       cgroup: cgroupOf(pid) ?? cgroups?.pathOf(cgroupId) ?? null,
+      unit: null,
+      container: null,
     };
   };
 

@@ -2,11 +2,12 @@ import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Flow, FlowChange } from "../flow.ts";
+import { nothingLearned } from "../learned.ts";
 import { createTable, type TableOptions } from "./table.ts";
 
 const at = new Date(2026, 10, 22, 14, 3, 22, 123);
-const curl = { pid: 4711, comm: "curl", executable: "/usr/bin/curl", cgroup: null };
-const node = { pid: 80, comm: "node", executable: null, cgroup: null };
+const curl = { pid: 4711, comm: "curl", executable: "/usr/bin/curl", cgroup: null, unit: null, container: null };
+const node = { pid: 80, comm: "node", executable: null, cgroup: null, unit: null, container: null };
 
 function flow(changes: Partial<Flow> = {}): Flow {
   return {
@@ -14,8 +15,8 @@ function flow(changes: Partial<Flow> = {}): Flow {
     state: "ended",
     start: at.toISOString(),
     end: at.toISOString(),
-    source: { ip: "10.0.0.5", port: 51_234 },
-    destination: { ip: "2001:db8::1", port: 443 },
+    source: { ip: "10.0.0.5", port: 51_234, name: null },
+    destination: { ip: "2001:db8::1", port: 443, name: null },
     protocol: "tcp",
     icmp: null,
     direction: "egress",
@@ -29,6 +30,7 @@ function flow(changes: Partial<Flow> = {}): Flow {
     cookie: null,
     process: curl,
     peerProcess: null,
+    ...nothingLearned,
     ...changes,
   };
 }
@@ -74,7 +76,7 @@ test.each<[string, Partial<Flow>, string]>([
   ["echo", { protocol: "icmpv6", icmp: { type: 129, code: 0, id: 4 }, tcpFlags: [] }, "12/61  echo"],
   [
     "no ports of protocols without",
-    { protocol: "gre", source: { ip: "::1", port: 0 }, destination: { ip: "::2", port: 0 }, process: null },
+    { protocol: "gre", source: { ip: "::1", port: 0, name: null }, destination: { ip: "::2", port: 0, name: null }, process: null },
     "::1                    → ::2",
   ],
 ])("shows %s", (_, changes, expected) => {
@@ -109,7 +111,7 @@ describe("a terminal", () => {
   });
 
   test("cuts the process before the address, and the address in its middle", () => {
-    const changes = { source: { ip: "2001:db8:1:2:3:4:5:6", port: 51_234 } };
+    const changes = { source: { ip: "2001:db8:1:2:3:4:5:6", port: 51_234, name: null } };
     const source = (terminalColumns: number) => render([update(changes)], { terminalColumns })[1];
     expect(source(200)).toContain("[2001:db8:1:2:3:4:5:6]:51234 curl(4711)");
     expect(source(70)).toMatch(/\[2001:db8:1:?2?:?…\S*:51234 /);
@@ -117,9 +119,9 @@ describe("a terminal", () => {
 
   test("every line fits, whatever the flow and the width", () => {
     const text = fc.string({ unit: "binary", maxLength: 40 });
-    const process = fc.record({ pid: fc.nat(), comm: text, executable: text, cgroup: fc.constant(null) });
+    const process = fc.record({ pid: fc.nat(), comm: text, executable: text, cgroup: fc.constant(null), unit: fc.constant(null), container: fc.constant(null) });
     const ip = fc.oneof(fc.ipV4(), fc.ipV6());
-    const end = fc.record({ ip, port: fc.nat(65_535) });
+    const end = fc.record({ ip, port: fc.nat(65_535), name: fc.constant(null) });
     const counters = fc.record({ sent: fc.nat(), received: fc.maxSafeNat() });
     const some = fc.record({ source: end, destination: end, process, peerProcess: process, bytes: counters });
     fc.assert(

@@ -1,5 +1,6 @@
 import { formatAddress, isMappedIPv4 } from "../address.ts";
 import type { Flow } from "../flow.ts";
+import { nothingLearned } from "../learned.ts";
 import { isEchoRequest, protocolName, tcpFlag, tcpFlagNames } from "../protocols.ts";
 import type { IcmpHeader, Packet, TcpHeader } from "./packet.ts";
 import { type Parties, senderOpened } from "./parties.ts";
@@ -106,8 +107,8 @@ export function flowOf(record: FlowRecord, state: Flow["state"]): Flow {
     state,
     start: isoTime(record.startNs),
     end: isoTime(record.latestNs),
-    source: { ip: formatAddress(record.source), port: port(record.sourcePort) },
-    destination: { ip: formatAddress(record.destination), port: port(record.destinationPort) },
+    source: { ip: formatAddress(record.source), port: port(record.sourcePort), name: null },
+    destination: { ip: formatAddress(record.destination), port: port(record.destinationPort), name: null },
     protocol: protocolName(record.protocol),
     icmp,
     direction: "ingress",
@@ -121,6 +122,7 @@ export function flowOf(record: FlowRecord, state: Flow["state"]): Flow {
     cookie: null,
     process: null,
     peerProcess: null,
+    ...nothingLearned,
   };
 }
 
