@@ -60,6 +60,20 @@ static __always_inline __u32 opener_of(const struct packet *packet)
 	return (side ? FLOW_OPENER : 0) | FLOW_OPENER_GUESSED;
 }
 
+/* What the ports of a new flow say it speaks, as flags. */
+static __always_inline __u32 application_of(const struct flow_key *key)
+{
+	if (key->protocol != IPPROTO_TCP && key->protocol != IPPROTO_UDP)
+		return 0;
+	__u32 service = (__u32)key->protocol << 16 | key->port[0];
+	__u32 *application = bpf_map_lookup_elem(&services, &service);
+	if (application)
+		return (*application & 7) << FLOW_APPLICATION;
+	service = (__u32)key->protocol << 16 | key->port[1];
+	application = bpf_map_lookup_elem(&services, &service);
+	return application ? (*application & 7) << FLOW_APPLICATION | FLOW_SERVER : 0;
+}
+
 static __noinline struct flow *create_flow(const struct packet *packet, __u32 flags, __u32 ifindex,
 					   struct totals *totals)
 {
@@ -71,7 +85,8 @@ static __noinline struct flow *create_flow(const struct packet *packet, __u32 fl
 		.id = ++numbers->sequence << 10 | (bpf_get_smp_processor_id() & 1023),
 		.first_ns = now,
 		.last = now >> LAST_SHIFT,
-		.flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0),
+		.flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0) |
+			 application_of(&packet->key),
 		.ifindex = ifindex,
 		.icmp = packet->icmp,
 	};

@@ -10,7 +10,7 @@
  * Every verdict is "next": other programs on the device see every packet.
  */
 #define X0_MAPS
-#include "account.h"
+#include "insight.h"
 #include <linux/pkt_cls.h>
 
 #define NEXT TC_ACT_UNSPEC
@@ -41,7 +41,13 @@ static __noinline int attribute_sender(struct __sk_buff *skb, struct flow *flow,
 		return 0;
 	flow->cookie[side] = bpf_get_socket_cookie(skb);
 	flow->process[side] = owner->process;
-	__sync_fetch_and_or(&flow->flags, FLOW_OWNED << side);
+	owner->flow = flow->id;
+	owner->side = side;
+	/* An accepted connection belongs to who uses it, which is often not who listened. */
+	if (owner->settled)
+		flow->attempts[side] = OWNER_ATTEMPTS;
+	if (flow->attempts[side] >= OWNER_ATTEMPTS)
+		__sync_fetch_and_or(&flow->flags, FLOW_OWNED << side);
 	return 0;
 }
 
@@ -81,10 +87,11 @@ static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flo
 	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
 	if (owner) {
 		flow->process[to] = owner->process;
-		/* A listener's cookie is not the connection's; its first packet back brings that. */
-		if (sk->state != TCP_STATE_LISTEN)
+		/* Of a listener only a first guess: the connection's own socket tells at its first packet back. */
+		if (sk->state != TCP_STATE_LISTEN) {
 			flow->cookie[to] = owner->cookie;
-		__sync_fetch_and_or(&flow->flags, FLOW_OWNED << to);
+			__sync_fetch_and_or(&flow->flags, FLOW_OWNED << to);
+		}
 	}
 	bpf_sk_release(sk);
 	return 0;
@@ -140,13 +147,15 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	}
 	bool closed = add_packet(flow, &packet, totals);
 	__u8 side = packet.side & 1;
-	if (egress && !flow->cookie[side] && flow->attempts[side] < OWNER_ATTEMPTS)
+	if (egress && flow->attempts[side] < OWNER_ATTEMPTS)
 		attribute_sender(skb, flow, side);
 	if (fresh) {
 		if (!egress || loopback)
 			attribute_receiver(skb, flow, &packet);
 		emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
 	}
+	if (is_telling(&packet, flow))
+		inspect(skb, &packet, flow, totals);
 	if (closed)
 		emit(EVENT_FLOW_CLOSED, &packet.key, flow, totals);
 	return NEXT;

@@ -4,6 +4,7 @@
 #include "types.h"
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <stdbool.h>
 
 #ifdef X0_MAPS
 #define X0_MAP
@@ -31,10 +32,17 @@ X0_MAP struct {
 	__type(value, struct totals);
 } totals SEC(".maps");
 
-/* Who a socket belongs to; lies in the socket's own storage, copied to accepted children. */
+/* Who a socket belongs to and how its connection fares; lies in its own storage, copied to accepted children. */
 struct owner {
 	__u64 process;
 	__u64 cookie;
+	__u64 flow; /* id of the flow that it last sent in */
+	__u64 syn_ns;
+	__u64 told_ns; /* time of the last `tcp_event` */
+	__u32 connect_us;
+	__u32 retransmits;
+	__u8 side; /* its side of that flow */
+	__u8 settled; /* `process` is who uses it, not only who made it or listens */
 };
 
 X0_MAP struct {
@@ -72,6 +80,62 @@ X0_MAP struct {
 	__type(key, struct fragment_key);
 	__type(value, struct fragment_parties);
 } fragments SEC(".maps");
+
+/* Which port speaks what: protocol << 16 | port → enum application. */
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, __u32);
+} services SEC(".maps");
+
+/* Observed namespaces: the kernel's cookie → our number. */
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u32);
+} namespaces SEC(".maps");
+
+/* A request that waits for its answer, by flow id. One entry where no port of requests is configured. */
+struct turn {
+	__u64 began_ns;
+	__u32 length;
+	__u32 waiting;
+	__u8 head[REQUEST_BYTES];
+};
+
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct turn);
+} turns SEC(".maps");
+
+/* Dropped packets by reason, exact where single events are skipped. */
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 512);
+	__type(key, __u32);
+	__type(value, __u64);
+} drops SEC(".maps");
+
+#define WINDOW_SHIFT 27 /* 134 ms */
+#define WINDOW_EVENTS 400
+
+/* Whether another event of a kind that a stranger can cause at will may enter the ring: about 3,000 a second and CPU. */
+static __always_inline bool may_tell(struct totals *totals, __u64 now)
+{
+	__u64 window = now >> WINDOW_SHIFT << 32;
+	if ((totals->told & ~0xffffffffULL) != window)
+		totals->told = window;
+	if ((totals->told & 0xffffffff) >= WINDOW_EVENTS) {
+		totals->skipped++;
+		return false;
+	}
+	totals->told++;
+	return true;
+}
 
 static __always_inline struct totals *totals_of(__u32 program)
 {

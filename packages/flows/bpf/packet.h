@@ -8,7 +8,6 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <bpf/bpf_endian.h>
-#include <stdbool.h>
 
 #define PACKET_NOT_IP 1
 #define PACKET_MALFORMED 2
@@ -29,6 +28,9 @@ struct packet {
 	__u16 icmp;
 	__u8 tcp_flags;
 	__u8 side; /* of the key that sent it */
+	__u32 payload; /* where TCP's or UDP's begins in the buffer */
+	__u32 payload_bytes; /* of the whole buffer, 0 for a later fragment */
+	__u32 sequence; /* of TCP */
 };
 
 /* State while decoding; kept apart from `struct packet` so that it is gone when accounting begins. */
@@ -295,8 +297,14 @@ static __always_inline int decode(struct __sk_buff *skb, __u32 l2, struct packet
 		load_header(skb, at.l4, readable, header);
 	read_transport(packet, at.protocol, header, readable);
 	packet->segments = 1;
+	__u32 l4_header = at.protocol == IPPROTO_TCP ? (header[12] >> 4) * 4 : 8;
+	if (readable > l4_header) {
+		packet->payload = at.l4 + l4_header;
+		packet->payload_bytes = readable - l4_header;
+		packet->sequence = (__u32)header[4] << 24 | header[5] << 16 | header[6] << 8 | header[7];
+	}
 	if (skb->gso_size)
-		count_segments(skb, packet, &at, at.protocol == IPPROTO_TCP ? (header[12] >> 4) * 4 : 8);
+		count_segments(skb, packet, &at, l4_header);
 	if (at.fragment)
 		fragment_parties(packet, &at);
 	order_sides(packet);

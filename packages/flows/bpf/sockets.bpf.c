@@ -18,6 +18,7 @@ static __always_inline int own(void *sk, __u64 cookie, __u32 program)
 	}
 	owner->cookie = cookie;
 	owner->process = remember_process((void *)bpf_get_current_task(), bpf_get_current_cgroup_id());
+	owner->settled = program != PROGRAM_SOCKET;
 	return 1;
 }
 
@@ -57,21 +58,89 @@ int x0_sendmsg6(struct bpf_sock_addr *ctx)
 	return own_address(ctx, PROGRAM_SENDMSG);
 }
 
-/* An accepted connection got a copy of its listener's storage: the process is right, the cookie is not. */
-SEC("sockops")
-int x0_established(struct bpf_sock_ops *ctx)
+/* A function of its own so that BTF, and with it src/generated/layout.ts, knows the event. */
+static __noinline int fill_tcp(struct tcp_event *event, const struct owner *owner)
 {
-	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+	if (!event || !owner)
+		return 0;
+	event->type = EVENT_TCP;
+	event->side = owner->side;
+	event->id = owner->flow;
+	event->connect_us = owner->connect_us;
+	event->retransmits = owner->retransmits;
+	return 0;
+}
+
+/* The flow is not known before the socket has sent in it: then there is nothing to tell yet. */
+static __always_inline void tell_tcp(struct bpf_sock_ops *ctx, struct owner *owner, __u64 now, struct totals *totals)
+{
+	if (!owner->flow)
+		return;
+	owner->told_ns = now;
+	struct tcp_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		if (totals)
+			totals->lost++;
+		return;
+	}
+	fill_tcp(event, owner);
+	event->srtt_us = ctx->srtt_us >> 3;
+	event->min_rtt_us = ctx->rtt_min;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+#define TELL_AGAIN_NS 1000000000ULL
+#define WATCHED (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
+
+SEC("sockops")
+int x0_connection(struct bpf_sock_ops *ctx)
+{
+	__u32 op = ctx->op;
+	if (op != BPF_SOCK_OPS_RTT_CB && op != BPF_SOCK_OPS_RETRANS_CB && op != BPF_SOCK_OPS_STATE_CB &&
+	    op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		return 1;
-	struct totals *totals = totals_of(PROGRAM_ESTABLISHED);
-	if (totals)
-		totals->events++;
+	if (op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] != BPF_TCP_CLOSE)
+		return 1;
 	struct bpf_sock *sk = ctx->sk;
 	if (!sk)
 		return 1;
 	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
-	if (owner)
+	if (!owner)
+		return 1;
+	__u64 now = bpf_ktime_get_ns();
+	struct totals *totals = totals_of(PROGRAM_CONNECTION);
+	if (totals)
+		totals->events++;
+	switch (op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		owner->syn_ns = now;
+		return 1;
+	case BPF_SOCK_OPS_RETRANS_CB:
+		owner->retransmits += ctx->args[1];
+		return 1;
+	case BPF_SOCK_OPS_RTT_CB:
+		if (now - owner->told_ns >= TELL_AGAIN_NS)
+			tell_tcp(ctx, owner, now, totals);
+		return 1;
+	case BPF_SOCK_OPS_STATE_CB:
+		tell_tcp(ctx, owner, now, totals);
+		return 1;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		/* It got a copy of its listener's storage: the process may be right, all else is not. */
 		owner->cookie = bpf_get_socket_cookie(ctx);
+		owner->flow = 0;
+		owner->settled = 0;
+		owner->connect_us = 0;
+		owner->retransmits = 0;
+		owner->told_ns = now;
+		break;
+	default:
+		if (owner->syn_ns)
+			owner->connect_us = (now - owner->syn_ns) / 1000;
+		tell_tcp(ctx, owner, now, totals);
+	}
+	bpf_sock_ops_cb_flags_set(ctx, WATCHED);
 	return 1;
 }
 

@@ -31,6 +31,21 @@ enum flow_flag {
 	FLOW_FIRST_SENDER = 1 << 6, /* the side that sent the first packet: set = side 1 */
 	FLOW_TCP_FLAGS = 8, /* shift: TCP flags of side 0; side 1 is 8 bits further */
 	FLOW_OWNED = 1 << 24, /* cookie and process of side 0 are known; side 1 is the next bit */
+	FLOW_APPLICATION = 26, /* shift: enum application, 3 bits */
+	FLOW_SERVER = 1 << 29, /* the side that answers in that application: set = side 1 */
+	FLOW_HEARD = 1 << 30, /* TLS: the server's first bytes were read */
+};
+
+/* What a flow speaks, by its port or its first bytes; in the order of `applications` in src/flow.ts. */
+enum application {
+	APPLICATION_NONE,
+	APPLICATION_DNS,
+	APPLICATION_TLS,
+	APPLICATION_QUIC,
+	APPLICATION_HTTP,
+	APPLICATION_POSTGRESQL,
+	APPLICATION_MYSQL,
+	APPLICATION_REDIS,
 };
 
 #define LAST_SHIFT 17 /* unit of a flow's `last`: 0.13 ms */
@@ -58,6 +73,10 @@ enum event_type {
 	EVENT_FLOW_NEW = 1,
 	EVENT_FLOW_CLOSED = 2,
 	EVENT_FLOW_REPLACED = 3, /* closed and its tuple used again: these are its last figures */
+	EVENT_PAYLOAD = 4,
+	EVENT_EXCHANGE = 5,
+	EVENT_TCP = 6,
+	EVENT_DROP = 7,
 };
 
 struct flow_event {
@@ -65,6 +84,60 @@ struct flow_event {
 	__u32 pad;
 	struct flow_key key;
 	struct flow flow;
+};
+
+#define PAYLOAD_BYTES 1464
+#define REQUEST_BYTES 128
+#define RESPONSE_BYTES 64
+
+/* The first bytes of what an application says, for user space to parse: DNS, and the hellos of TLS and QUIC. */
+struct payload_event {
+	__u32 type; /* enum event_type */
+	__u32 application; /* enum application; QUIC is only supposed */
+	__u64 id; /* of the flow */
+	__u64 time_ns;
+	__u32 side; /* that sent it */
+	__u32 sequence; /* TCP: of the first byte here */
+	__u32 length; /* bytes here */
+	__u32 wire; /* of the payload from here on */
+	__u8 bytes[PAYLOAD_BYTES];
+};
+
+/* A request and the answer to it: how both begin, and the time between their first packets. */
+struct exchange_event {
+	__u32 type;
+	__u32 application;
+	__u64 id;
+	__u64 time_ns; /* of the request */
+	__u64 latency_ns;
+	__u32 request_length;
+	__u32 response_length;
+	__u8 request[REQUEST_BYTES];
+	__u8 response[RESPONSE_BYTES];
+};
+
+/* How a TCP connection fares, by the socket of this host: when it is established, each second, and at its end. */
+struct tcp_event {
+	__u32 type;
+	__u32 side; /* of the socket */
+	__u64 id;
+	__u32 connect_us; /* from SYN to established; 0 where the other side opened it */
+	__u32 srtt_us;
+	__u32 min_rtt_us;
+	__u32 retransmits;
+};
+
+/* A packet that the kernel gave up. */
+struct drop_event {
+	__u32 type;
+	__u32 reason; /* enum skb_drop_reason of the running kernel */
+	struct flow_key key;
+	__u64 id; /* of its flow, 0 if it has none */
+	__u64 time_ns;
+	__u32 ifindex;
+	__u32 bytes; /* layer 3 */
+	__u32 side; /* that sent it */
+	__u32 tcp_flags;
 };
 
 /* Keyed by pid << 32 | start time in units of 2^20 ns, so that a pid used again is another process. */
@@ -82,8 +155,10 @@ enum program {
 	PROGRAM_SOCKET,
 	PROGRAM_CONNECT,
 	PROGRAM_SENDMSG,
-	PROGRAM_ESTABLISHED,
+	PROGRAM_CONNECTION,
 	PROGRAM_SOCKETS,
+	PROGRAM_USED,
+	PROGRAM_DROPS,
 	PROGRAM_COUNT,
 };
 
@@ -97,4 +172,6 @@ struct totals {
 	__u64 not_ip; /* ARP and all else below IP */
 	__u64 malformed; /* claimed to be IP, headers cut or wrong */
 	__u64 sequence; /* of flow ids; only that of the first program is used */
+	__u64 skipped; /* payloads and drops not told, to keep the ring for flows */
+	__u64 told; /* in the present window of time; its number in the upper half */
 };

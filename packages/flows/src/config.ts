@@ -1,7 +1,8 @@
 import { parseDuration, parseSize } from "@x0tta6bl4/core";
 import { z } from "zod";
-import type { CaptureOptions } from "./capture/contract.ts";
+import type { CaptureOptions, Service } from "./capture/contract.ts";
 import { exportSchema } from "./export/config.ts";
+import type { Application } from "./flow.ts";
 
 const READ_INTERVAL_MS = 1000;
 
@@ -121,5 +122,21 @@ export function captureOptions(config: FlowsConfig): CaptureOptions {
     idleMs: config.idle_seconds * 1000,
     tcpIdleMs: config.tcp_idle_seconds * 1000,
     runTimeStatistics: config.run_time_statistics,
+    services: services(config),
+    scanThreshold: config.scan_threshold,
+    floodThreshold: config.flood_threshold,
   };
+}
+
+function services({ dns_ports, request_ports }: FlowsConfig): Service[] {
+  return [
+    ...dns_ports.flatMap((port): Service[] => [
+      { protocol: "udp", port, application: "dns" },
+      { protocol: "tcp", port, application: "dns" },
+    ]),
+    ...request_ports.map((text): Service => {
+      const [application, port] = text.split(":") as [Application, string];
+      return { protocol: "tcp", port: Number(port), application };
+    }),
+  ];
 }

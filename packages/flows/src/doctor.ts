@@ -1,12 +1,13 @@
 /** What this machine offers to flow observation: the programs are really loaded and attached, then released. */
 import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { type DoctorEntry, messageOf, X0Error } from "@x0tta6bl4/core";
-import { socketHooks } from "./capture/kernel-side.ts";
+import { socketHooks, tracepoints } from "./capture/kernel-side.ts";
 import type { FlowsConfig } from "./config.ts";
 import {
   attachType,
   createLink,
   enableRunTimeStatistics,
+  openRawTracepoint,
   programById,
   programInfo,
   runIterator,
@@ -25,8 +26,15 @@ const OLDEST = [5, 14] as const;
 /** The kernel's names of hooks, where our programs are called otherwise. */
 const hookNames: Readonly<Partial<Record<ProgramName, string>>> = {
   x0_socket: "sock_create",
-  x0_established: "sock_ops",
+  x0_connection: "sock_ops",
 };
+
+/** Programs of type tp_btf carry the tracepoint's name in their BTF only. */
+const tracepointNames = {
+  x0_received: "sock_recv_length",
+  x0_sent: "sock_send_length",
+  x0_dropped: "kfree_skb",
+} as const;
 
 export async function* doctorEntries(config: FlowsConfig): AsyncIterable<DoctorEntry> {
   if (process.platform === "linux") {
@@ -127,6 +135,12 @@ function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
         while (readSync(fd, buffer) > 0);
       }),
     );
+    for (const { program, name, feature } of tracepoints)
+      yield tried(`hook ${name ?? tracepointNames[program]}`, `tells ${feature}`, () => {
+        const link = openRawTracepoint(libc, loaded.programs[program], name);
+        if (link < 0) throw kernelError("attaching", link);
+        libc.close(link);
+      });
     yield statisticsEntry(libc, config);
   } finally {
     loaded.close();

@@ -1,6 +1,6 @@
 /** What the capturing worker and the agent's main thread say to each other. */
 import type { ChannelContract, Feature } from "@x0tta6bl4/core";
-import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
+import type { Application, FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import type { AttachMode } from "./attachments.ts";
 
 export interface CaptureOptions {
@@ -13,6 +13,16 @@ export interface CaptureOptions {
   readonly idleMs: number;
   readonly tcpIdleMs: number;
   readonly runTimeStatistics: boolean;
+  /** What speaks what, by its port. */
+  readonly services: readonly Service[];
+  readonly scanThreshold: number;
+  readonly floodThreshold: number;
+}
+
+export interface Service {
+  readonly protocol: "tcp" | "udp";
+  readonly port: number;
+  readonly application: Application;
 }
 
 /** Sums since the start for one kind of traffic. */

@@ -4,12 +4,14 @@
  */
 import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
 import { type Feature, messageOf, X0Error } from "@x0tta6bl4/core";
+import { type Application, applications } from "../flow.ts";
 import { program as programNumber, totalsLayout } from "../generated/layout.ts";
 import {
   attachType,
   createLink,
   enableRunTimeStatistics,
   mapAccess,
+  openRawTracepoint,
   programInfo,
   runIterator,
 } from "../kernel/bpf.ts";
@@ -17,6 +19,7 @@ import { cgroupRoot } from "../kernel/cgroups.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
 import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
 import { type Loaded, loadSkeleton } from "../kernel/skeleton.ts";
+import { protocolNumbers } from "../protocols.ts";
 import { type Attachments, openAttachments } from "./attachments.ts";
 import type { CaptureOptions, ProgramTotals } from "./contract.ts";
 
@@ -27,7 +30,14 @@ export const socketHooks = [
   ["x0_connect6", attachType.connect6],
   ["x0_sendmsg4", attachType.sendmsg4],
   ["x0_sendmsg6", attachType.sendmsg6],
-  ["x0_established", attachType.socketOps],
+  ["x0_connection", attachType.socketOps],
+] as const;
+
+/** Which program hangs on which tracepoint; one without a name has it in its own BTF. */
+export const tracepoints = [
+  { program: "x0_received", name: undefined, feature: "processes that use what others opened" },
+  { program: "x0_sent", name: undefined, feature: "processes that use what others opened" },
+  { program: "x0_dropped", name: "kfree_skb", feature: "packets that the kernel drops" },
 ] as const;
 
 /** Names as metrics show them: the programs that share an entry of `totals`, and its number. */
@@ -37,8 +47,10 @@ const programs = {
   socket: [["x0_socket"], programNumber.socket],
   connect: [["x0_connect4", "x0_connect6"], programNumber.connect],
   sendmsg: [["x0_sendmsg4", "x0_sendmsg6"], programNumber.sendmsg],
-  established: [["x0_established"], programNumber.established],
+  connection: [["x0_connection"], programNumber.connection],
   sockets: [["x0_sockets"], programNumber.sockets],
+  used: [["x0_received", "x0_sent"], programNumber.used],
+  drops: [["x0_dropped"], programNumber.drops],
 } as const satisfies Readonly<Record<string, readonly [readonly ProgramName[], number]>>;
 
 /** Sums over all CPUs and programs of what the kernel side counted. */
@@ -49,6 +61,8 @@ export interface KernelTotals {
   readonly notIp: number;
   readonly malformed: number;
   readonly lostEvents: number;
+  /** Payloads and drops that were not told, to keep the ring for flows. */
+  readonly skipped: number;
   readonly programs: readonly ProgramTotals[];
 }
 
@@ -68,6 +82,8 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
   const loaded = loadSkeleton(libc, shippedPrograms(), {
     flows: options.maxFlows,
     events: options.ringBytes,
+    // Where nothing is timed, no memory is spent on it.
+    turns: options.services.some(({ application }) => isTimed(application)) ? 16_384 : 1,
   });
   const descriptors: number[] = [];
   const features: Feature[] = [];
@@ -81,6 +97,8 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
     const root = cgroupRoot();
     features.push(attachSocketHooks(libc, loaded, root, descriptors));
     features.push(findOlderSockets(libc, loaded));
+    features.push(...attachTracepoints(libc, loaded, descriptors));
+    writeServices(libc, loaded.maps.services, options.services);
     let statistics = -1;
     if (options.runTimeStatistics) {
       statistics = enableRunTimeStatistics(libc);
@@ -158,6 +176,42 @@ function attachSocketHooks(
   }
 }
 
+function attachTracepoints(
+  libc: Libc,
+  loaded: Loaded<MapName, ProgramName>,
+  descriptors: number[],
+): readonly Feature[] {
+  const features = new Map<string, Feature>();
+  for (const { program, name, feature } of tracepoints) {
+    const link = openRawTracepoint(libc, loaded.programs[program], name);
+    if (link >= 0) {
+      descriptors.push(link);
+      if (!features.has(feature)) features.set(feature, { name: feature, state: "on" });
+    } else features.set(feature, off(feature, kernelError(`attaching ${program}`, link)));
+  }
+  return [...features.values()];
+}
+
+/** Tells the kernel side which ports speak what. */
+function writeServices(libc: Libc, map: number, services: CaptureOptions["services"]): void {
+  const key = libc.allocate(4);
+  const value = libc.allocate(4);
+  const access = mapAccess(libc);
+  for (const { protocol, port, application } of services) {
+    key.view.setUint32(0, (protocolNumbers[protocol] << 16) | port, true);
+    value.view.setUint32(0, applications.indexOf(application) + 1, true);
+    const result = access.update(map, key, value);
+    if (result < 0) throw kernelError("telling the ports of services", result);
+  }
+  key.free();
+  value.free();
+}
+
+/** Whether its requests are timed: all that is recognised only by a port, but DNS. */
+function isTimed(application: Application): boolean {
+  return applications.indexOf(application) > applications.indexOf("quic");
+}
+
 function findOlderSockets(libc: Libc, loaded: Loaded<MapName, ProgramName>): Feature {
   const name = "processes older than the agent";
   const buffer = Buffer.alloc(4096);
@@ -207,7 +261,7 @@ export function totalsReader(
     return sum;
   };
   return (runSeconds) => {
-    const sums = { packets: 0, bytes: 0, uncounted: 0, notIp: 0, malformed: 0, lostEvents: 0 };
+    const sums = { packets: 0, bytes: 0, uncounted: 0, notIp: 0, malformed: 0, lostEvents: 0, skipped: 0 };
     const each = Object.entries(programs).map(([name, [sharing, number]]): ProgramTotals => {
       key.view.setUint32(0, number, true);
       const result = access.lookup(map, key, value);
@@ -219,8 +273,11 @@ export function totalsReader(
         sums.uncounted += field(totalsLayout.uncounted);
         sums.notIp += field(totalsLayout.notIp);
         sums.malformed += field(totalsLayout.malformed);
-        sums.lostEvents += lost;
       }
+      // Those of the socket programs are sockets without storage.
+      if (number !== programNumber.socket && number !== programNumber.connect && number !== programNumber.sendmsg)
+        sums.lostEvents += lost;
+      sums.skipped += field(totalsLayout.skipped);
       const counted = { name, events: field(totalsLayout.events), lost };
       if (runSeconds === undefined) return counted;
       const each: readonly ProgramName[] = sharing;

@@ -1,8 +1,8 @@
 // Written by `npm run generate` from packages/flows/bpf. Do not edit.
 
-export const programNames = ["x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_established","x0_sockets"] as const;
-export const mapNames = ["flows","events","totals","owners","processes","fragments"] as const;
-export const blobSections = { dataBytes: 108336, instructionBytes: 7264 } as const;
+export const programNames = ["x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_connection","x0_sockets","x0_received","x0_sent","x0_dropped"] as const;
+export const mapNames = ["flows","events","totals","owners","processes","fragments","services","namespaces","turns","drops"] as const;
+export const blobSections = { dataBytes: 162976, instructionBytes: 10104 } as const;
 
 export const flowKeyLayout = {
   size: 40,
@@ -23,6 +23,20 @@ export const flowFlag = {
   firstSender: 64,
   tcpFlags: 8,
   owned: 16777216,
+  application: 26,
+  server: 536870912,
+  heard: 1073741824,
+} as const;
+
+export const application = {
+  none: 0,
+  dns: 1,
+  tls: 2,
+  quic: 3,
+  http: 4,
+  postgresql: 5,
+  mysql: 6,
+  redis: 7,
 } as const;
 
 export const flowLayout = {
@@ -44,6 +58,10 @@ export const eventType = {
   flowNew: 1,
   flowClosed: 2,
   flowReplaced: 3,
+  payload: 4,
+  exchange: 5,
+  tcp: 6,
+  drop: 7,
 } as const;
 
 export const flowEventLayout = {
@@ -51,6 +69,56 @@ export const flowEventLayout = {
   type: 0,
   key: 8,
   flow: 48,
+} as const;
+
+export const payloadEventLayout = {
+  size: 1504,
+  type: 0,
+  application: 4,
+  id: 8,
+  timeNs: 16,
+  side: 24,
+  sequence: 28,
+  length: 32,
+  wire: 36,
+  bytes: 40,
+} as const;
+
+export const exchangeEventLayout = {
+  size: 232,
+  type: 0,
+  application: 4,
+  id: 8,
+  timeNs: 16,
+  latencyNs: 24,
+  requestLength: 32,
+  responseLength: 36,
+  request: 40,
+  response: 168,
+} as const;
+
+export const tcpEventLayout = {
+  size: 32,
+  type: 0,
+  side: 4,
+  id: 8,
+  connectUs: 16,
+  srttUs: 20,
+  minRttUs: 24,
+  retransmits: 28,
+} as const;
+
+export const dropEventLayout = {
+  size: 80,
+  type: 0,
+  reason: 4,
+  key: 8,
+  id: 48,
+  timeNs: 56,
+  ifindex: 64,
+  bytes: 68,
+  side: 72,
+  tcpFlags: 76,
 } as const;
 
 export const processLayout = {
@@ -67,13 +135,15 @@ export const program = {
   socket: 2,
   connect: 3,
   sendmsg: 4,
-  established: 5,
+  connection: 5,
   sockets: 6,
-  count: 7,
+  used: 7,
+  drops: 8,
+  count: 9,
 } as const;
 
 export const totalsLayout = {
-  size: 72,
+  size: 88,
   events: 0,
   lost: 8,
   flows: 16,
@@ -83,4 +153,6 @@ export const totalsLayout = {
   notIp: 48,
   malformed: 56,
   sequence: 64,
+  skipped: 72,
+  told: 80,
 } as const;

@@ -13,6 +13,7 @@ export const command = {
   lookupAndDelete: 21,
   lookupBatch: 24,
   programIdToFd: 13,
+  rawTracepointOpen: 17,
   linkCreate: 28,
   enableStats: 32,
   iteratorCreate: 33,
@@ -120,6 +121,27 @@ export function createLink(libc: Libc, program: number, target: number, type: nu
   view.setUint32(8, type, true);
   view.setUint32(12, flags, true);
   return libc.bpf(command.linkCreate, bytes);
+}
+
+/**
+ * Attaches to a tracepoint without tracefs.
+ *
+ * @param name of the tracepoint; none for a program that names it itself (tp_btf).
+ * @returns a descriptor of the link, or the negative errno.
+ */
+export function openRawTracepoint(libc: Libc, program: number, name?: string): number {
+  const text = libc.allocate(64);
+  try {
+    const { bytes, view } = attributes(24);
+    if (name !== undefined) {
+      text.bytes.set(new TextEncoder().encode(name.slice(0, 63)));
+      view.setBigUint64(0, text.address, true);
+    }
+    view.setUint32(8, program, true);
+    return libc.bpf(command.rawTracepointOpen, bytes);
+  } finally {
+    text.free();
+  }
 }
 
 /**

@@ -24,6 +24,9 @@ const defaults: CaptureOptions = {
   idleMs: 60_000,
   tcpIdleMs: 7_200_000,
   runTimeStatistics: false,
+  services: [{ protocol: "udp", port: 53, application: "dns" }],
+  scanThreshold: 100,
+  floodThreshold: 1000,
 };
 
 export function observe(options: Partial<CaptureOptions>): Observed {
