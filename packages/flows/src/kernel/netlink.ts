@@ -8,10 +8,15 @@ const AF_NETLINK = 16;
 const SOCK_RAW_NONBLOCK_CLOEXEC = 3 | 0x800 | 0x80000;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
+const SO_ATTACH_FILTER = 26;
+const SO_RCVBUFFORCE = 33;
+const SO_MEMINFO = 55;
+const MEMINFO_DROPS = 8;
 const EAGAIN = -11;
+const ENOBUFS = -105;
 const HEADER = 16;
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
 export const NLM_F_REQUEST = 1;
 export const NLM_F_ACK = 4;
 export const NLM_F_EXCL = 0x200;
@@ -32,15 +37,43 @@ export interface Netlink {
     payload: Uint8Array,
     visit?: (message: NetlinkMessage) => void,
   ): number;
-  /** Drains notifications. @returns false if the kernel dropped some: list anew. */
-  poll(visit: (message: NetlinkMessage) => void): boolean;
+  /** A request whose answers, NLMSG_DONE or NLMSG_ERROR last, come by `poll`. @returns 0 or the negative errno. */
+  send(type: number, flags: number, payload: Uint8Array): number;
+  /**
+   * Takes what has come, at most so many datagrams.
+   *
+   * @returns false if the kernel dropped notifications since the last call: list anew.
+   */
+  poll(visit: (message: NetlinkMessage) => void, mostDatagrams?: number): boolean;
+  /** Notifications that the kernel dropped since the socket was opened, for want of room. */
+  dropped(): number;
   close(): void;
 }
 
+export interface NetlinkOptions {
+  /** What the kernel may hold for this socket; 1 MiB. */
+  readonly receiveBytes?: number;
+  /** A classic BPF filter over each datagram, 8 bytes an instruction (Documentation/networking/filter.rst). */
+  readonly filter?: Uint8Array;
+}
+
 /** @param groups bit mask of multicast groups. @throws X0_FLOWS_KERNEL_CALL */
-export function openNetlink(libc: Libc, protocol: number, groups = 0): Netlink {
+export function openNetlink(
+  libc: Libc,
+  protocol: number,
+  groups = 0,
+  { receiveBytes = 1 << 20, filter }: NetlinkOptions = {},
+): Netlink {
   const fd = libc.socket(AF_NETLINK, SOCK_RAW_NONBLOCK_CLOEXEC, protocol);
   if (fd < 0) throw kernelError("opening a netlink socket", fd);
+  if (filter !== undefined) {
+    // Before it listens, so that nothing comes past it.
+    const attached = attachFilter(libc, fd, filter);
+    if (attached < 0) {
+      libc.close(fd);
+      throw kernelError("attaching a filter to a netlink socket", attached);
+    }
+  }
   const address = new Uint8Array(12);
   const addressView = new DataView(address.buffer);
   addressView.setUint16(0, AF_NETLINK, true);
@@ -50,8 +83,11 @@ export function openNetlink(libc: Libc, protocol: number, groups = 0): Netlink {
     libc.close(fd);
     throw kernelError("binding a netlink socket", bound);
   }
-  libc.setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, new Uint8Array(new Uint32Array([1 << 20]).buffer));
+  // Beyond net.core.rmem_max with CAP_NET_ADMIN, else up to it.
+  if (libc.setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, u32(receiveBytes)) < 0)
+    libc.setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, u32(receiveBytes));
   const buffer = new Uint8Array(1 << 16);
+  const memory = new Uint8Array(4 * (MEMINFO_DROPS + 1));
   let sequence = 0;
 
   /** Calls `visit` for each message of one datagram. */
@@ -67,17 +103,21 @@ export function openNetlink(libc: Libc, protocol: number, groups = 0): Netlink {
       at += (size + 3) & ~3;
     }
   };
+  /** @returns the bytes sent or the negative errno. */
+  const send = (type: number, flags: number, payload: Uint8Array): number => {
+    const message = new Uint8Array(HEADER + payload.length);
+    const view = new DataView(message.buffer);
+    view.setUint32(0, message.length, true);
+    view.setUint16(4, type, true);
+    view.setUint16(6, flags | NLM_F_REQUEST, true);
+    view.setUint32(8, ++sequence, true);
+    message.set(payload, HEADER);
+    return libc.send(fd, message, 0);
+  };
   return {
     request(type, flags, payload, visit) {
-      const message = new Uint8Array(HEADER + payload.length);
-      const view = new DataView(message.buffer);
-      const mine = ++sequence;
-      view.setUint32(0, message.length, true);
-      view.setUint16(4, type, true);
-      view.setUint16(6, flags | NLM_F_REQUEST, true);
-      view.setUint32(8, mine, true);
-      message.set(payload, HEADER);
-      const sent = libc.send(fd, message, 0);
+      const sent = send(type, flags, payload);
+      const mine = sequence;
       if (sent < 0) return sent;
       let result: number | undefined;
       while (result === undefined) {
@@ -93,20 +133,37 @@ export function openNetlink(libc: Libc, protocol: number, groups = 0): Netlink {
       }
       return result;
     },
-    poll(visit) {
-      for (;;) {
+    send: (type, flags, payload) => Math.min(0, send(type, flags, payload)),
+    poll(visit, mostDatagrams = Number.POSITIVE_INFINITY) {
+      let complete = true;
+      for (let taken = 0; taken < mostDatagrams; taken++) {
         const length = libc.receive(fd, buffer, 0);
-        if (length === EAGAIN) return true;
-        if (length < 0) {
-          // ENOBUFS: what is queued is still good, but something is missing.
-          while (libc.receive(fd, buffer, 0) > 0);
-          return false;
-        }
-        split(length, visit);
+        if (length > 0) split(length, visit);
+        else if (length === ENOBUFS) complete = false;
+        else return complete && length === EAGAIN;
       }
+      return complete;
+    },
+    dropped() {
+      const result = libc.getSocketOption(fd, SOL_SOCKET, SO_MEMINFO, memory);
+      return result < 0 ? 0 : (new Uint32Array(memory.buffer)[MEMINFO_DROPS] as number);
     },
     close: () => void libc.close(fd),
   };
+}
+
+/** `struct sock_fprog`: how many instructions, and their address. */
+function attachFilter(libc: Libc, fd: number, filter: Uint8Array): number {
+  const program = libc.allocate(filter.length);
+  try {
+    program.bytes.set(filter);
+    const argument = new DataView(new ArrayBuffer(16));
+    argument.setUint16(0, filter.length / 8, true);
+    argument.setBigUint64(8, program.address, true);
+    return libc.setSocketOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(argument.buffer));
+  } finally {
+    program.free();
+  }
 }
 
 /** The attributes of a message: type → value; nested ones are read by calling this on the value. */

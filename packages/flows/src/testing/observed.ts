@@ -14,7 +14,7 @@ export interface Observed extends Disposable {
   flows(inode: number, query?: Partial<FlowQuery>): Flow[];
 }
 
-const defaults: CaptureOptions = {
+export const captureDefaults: CaptureOptions = {
   attach: "auto",
   namespaces: [],
   maxFlows: 16_384,
@@ -31,7 +31,7 @@ const defaults: CaptureOptions = {
 
 export function observe(options: Partial<CaptureOptions>): Observed {
   const changes: FlowChange[] = [];
-  const capture = openCapture(openLibc(), { ...defaults, ...options }, systemClock, {
+  const capture = openCapture(openLibc(), { ...captureDefaults, ...options }, systemClock, {
     changes: (_, more) => void changes.push(...more),
   });
   while (capture.tend());
