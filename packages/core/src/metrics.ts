@@ -22,6 +22,12 @@ export interface Gauge<Label extends string> {
 
 export interface Histogram<Label extends string> {
   observe(labels: Labels<Label>, value: number): void;
+  /**
+   * For observations counted elsewhere, such as in a worker: replaces everything.
+   *
+   * @param counts of each bucket alone, one more than there are bounds: the last is for what exceeds all.
+   */
+  setTotals(labels: Labels<Label>, counts: readonly number[], sum: number): void;
 }
 
 /** Where a part puts its figures; `telemetry` implements it. */

@@ -77,6 +77,24 @@ test("a total that the kernel keeps is taken over and never falls", async () => 
   ]);
 });
 
+test("a histogram counted elsewhere reads like one observed here", async () => {
+  const [observed, taken] = [createRegistry(), createRegistry()];
+  const labels = { route: "/metrics", method: "GET" };
+  const bounds = nodeMetrics.httpDuration.buckets;
+  const counts = [...bounds.map(() => 0), 0];
+  const values = [0.0002, 0.02, 0.02, bounds[3] as number, 1e6];
+  for (const value of values) {
+    observed.histogram(nodeMetrics.httpDuration).observe(labels, value);
+    const bucket = bounds.findIndex((bound) => value <= bound);
+    counts[bucket < 0 ? bounds.length : bucket]! += 1;
+  }
+  const sum = values.reduce((total, value) => total + value, 0);
+  taken.histogram(nodeMetrics.httpDuration).setTotals(labels, counts, sum);
+  for (const accept of ["", openMetrics])
+    expect((await taken.expose(accept)).body).toBe((await observed.expose(accept)).body);
+  expect((await taken.expose()).body).toContain('le="+Inf",route="/metrics",method="GET"} 5');
+});
+
 test("figures that are read are read at each exposition", async () => {
   const registry = createRegistry();
   let scrapes = 0;

@@ -84,12 +84,56 @@ function gaugeOf(definition: MetricDefinition): [prom.Metric, Gauge<string>] {
   return [metric, { set: (labels, value) => metric.set(labels, value) }];
 }
 
+/** Counts its buckets itself: prom-client's own histogram takes single observations only. */
 function histogramOf(definition: MetricDefinition): [prom.Metric, Histogram<string>] {
-  const metric = new prom.Histogram({
-    ...configuration(definition),
-    ...(definition.buckets === undefined ? {} : { buckets: [...definition.buckets] }),
-  });
-  return [metric, { observe: (labels, value) => metric.observe(labels, value) }];
+  const bounds = [...(definition.buckets ?? [])];
+  const metric = new prom.Histogram({ ...configuration(definition), buckets: bounds });
+  const series = new Map<string, { labels: Record<string, string>; counts: number[]; sum: number }>();
+  const seriesOf = (labels: Readonly<Record<string, string>>) => {
+    const key = definition.labels.map((label) => labels[label]).join("\0");
+    const known = series.get(key);
+    if (known !== undefined) return known;
+    const fresh = { labels: { ...labels }, counts: bounds.concat(0).fill(0), sum: 0 };
+    series.set(key, fresh);
+    return fresh;
+  };
+  const get = async () => {
+    const { name, help } = definition;
+    const values = [...series.values()].flatMap(({ labels, counts, sum }) => {
+      let total = 0;
+      const buckets = counts.map((count, index) => {
+        total += count;
+        return {
+          labels: { le: bounds[index] ?? "+Inf", ...labels },
+          value: total,
+          metricName: `${name}_bucket`,
+        };
+      });
+      return [
+        ...buckets,
+        { labels, value: sum, metricName: `${name}_sum` },
+        { labels, value: total, metricName: `${name}_count` },
+      ];
+    });
+    return { name, help, type: "histogram", values, aggregator: "sum" };
+  };
+  // The second is what the registry calls; it is not in prom-client's types.
+  Object.assign(metric, { get, getForPromString: get });
+  const histogram: Histogram<string> = {
+    observe(labels, value) {
+      const one = seriesOf(labels);
+      const bucket = bounds.findIndex((bound) => value <= bound);
+      const index = bucket < 0 ? bounds.length : bucket;
+      one.counts[index] = (one.counts[index] as number) + 1;
+      one.sum += value;
+    },
+    setTotals(labels, counts, sum) {
+      const one = seriesOf(labels);
+      one.counts = [...counts];
+      one.sum = sum;
+    },
+  };
+  return [metric, histogram];
 }
 
 /** RFC 9110 §12.5.1, as far as two formats need it: the greater quality wins, the text format on a tie. */
