@@ -1,0 +1,34 @@
+/**
+ * Foreign bytes as text: printable ASCII stays, a backslash is doubled, every other byte becomes `\DDD`, its decimal
+ * value (RFC 1035 §5.1). What comes out can be printed on a terminal, in a page or in a log.
+ */
+
+/** @param end not included; beyond the bytes' end there is nothing. */
+export function escapeBytes(bytes: Uint8Array, start = 0, end = bytes.length): string {
+  let text = "";
+  const last = Math.min(end, bytes.length);
+  for (let at = start; at < last; at++) text += escapeByte(bytes[at] as number);
+  return text;
+}
+
+export function escapeByte(byte: number): string {
+  if (byte === 0x5c) return "\\\\";
+  return byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\${String(byte).padStart(3, "0")}`;
+}
+
+export function lowerCase(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+}
+
+export function upperCase(byte: number): number {
+  return byte >= 0x61 && byte <= 0x7a ? byte - 0x20 : byte;
+}
+
+export function isLetter(byte: number): boolean {
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x7a;
+}
+
+export function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
