@@ -1,4 +1,5 @@
 export { catalogue } from "./catalogue/catalogue.ts";
+export { exportsMetrics } from "./catalogue/exports.ts";
 export { flowsMetrics, type TrafficLabel } from "./catalogue/flows.ts";
 export { nodeMetrics } from "./catalogue/node.ts";
 export { telemetryErrors } from "./errors.ts";

@@ -1,4 +1,5 @@
 import type { MetricDefinition } from "@x0tta6bl4/core";
+import { exportsMetrics } from "./exports.ts";
 import { flowsMetrics } from "./flows.ts";
 import { nodeMetrics } from "./node.ts";
 
@@ -6,4 +7,5 @@ import { nodeMetrics } from "./node.ts";
 export const catalogue: Readonly<Record<string, Readonly<Record<string, MetricDefinition>>>> = {
   node: nodeMetrics,
   flows: flowsMetrics,
+  exports: exportsMetrics,
 };

@@ -1,0 +1,124 @@
+/**
+ * From an export to its peer: a bounded queue of encoded chunks, tried again with growing pauses while the peer is
+ * away. What finds no room, is refused or is left at the end is counted in records. Whoever puts a chunk in never
+ * waits.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { boundedQueue, type Random } from "@x0tta6bl4/core";
+
+/** What waits for a peer that is away: about two minutes of 1000 flows a second. More belongs on a disk. */
+const QUEUE_BYTES = 16 * 2 ** 20;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+export interface Chunk {
+  readonly bytes: Uint8Array;
+  readonly records: number;
+}
+
+export type Outcome =
+  /** Some of its records may have been refused for good. */
+  | { readonly kind: "delivered"; readonly rejected?: number; readonly problem?: string }
+  | { readonly kind: "lost"; readonly reason: "rejected" | "unreachable"; readonly problem: string }
+  | { readonly kind: "away"; readonly problem: string; readonly pauseMs?: number };
+
+/** A peer or a file. Called for one chunk at a time. */
+export interface Destination<C extends Chunk> {
+  /** An abort means that nobody waits any more. Never throws for what a peer or a disk does. */
+  deliver(chunk: C, signal: AbortSignal): Promise<Outcome>;
+  close(): Promise<void>;
+}
+
+export type DropReason = "queue_full" | "rejected" | "unreachable" | "unsent";
+
+export interface DeliveryTotals {
+  readonly records: number;
+  readonly bytes: number;
+  readonly retries: number;
+  readonly queued: number;
+  readonly dropped: ReadonlyMap<DropReason, number>;
+  /** Why the latest chunk did not go through; undefined once one did. */
+  readonly problem: string | undefined;
+}
+
+export interface Delivery<C extends Chunk> {
+  /** Takes the chunk's bytes as its own. */
+  put(chunk: C): void;
+  totals(): DeliveryTotals;
+  /** Delivers what waits, as far as the deadline lets it; the rest is counted as unsent. Idempotent. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+export interface DeliveryOptions {
+  /** The most that a chunk of this destination holds. */
+  readonly chunkBytes: number;
+  readonly random: Random;
+  readonly queueBytes?: number;
+  readonly firstPauseMs?: number;
+}
+
+export function openDelivery<C extends Chunk>(
+  destination: Destination<C>,
+  { chunkBytes, random, queueBytes = QUEUE_BYTES, firstPauseMs = FIRST_PAUSE_MS }: DeliveryOptions,
+): Delivery<C> {
+  const queue = boundedQueue<C>(Math.max(1, Math.floor(queueBytes / chunkBytes)));
+  const dropped = new Map<DropReason, number>();
+  const ending = new AbortController();
+  const late = new AbortController();
+  let records = 0;
+  let bytes = 0;
+  let retries = 0;
+  let queued = 0;
+  let problem: string | undefined;
+  const drop = (reason: DropReason, count: number): void => {
+    if (count > 0) dropped.set(reason, (dropped.get(reason) ?? 0) + count);
+  };
+
+  const send = async (chunk: C): Promise<void> => {
+    for (let attempt = 0; !late.signal.aborted; attempt++) {
+      const outcome = await destination.deliver(chunk, late.signal);
+      problem = outcome.problem;
+      if (outcome.kind === "delivered") {
+        const rejected = outcome.rejected ?? 0;
+        drop("rejected", rejected);
+        records += chunk.records - rejected;
+        bytes += chunk.bytes.length;
+        return;
+      }
+      if (outcome.kind === "lost") return drop(outcome.reason, chunk.records);
+      retries++;
+      const longest = Math.min(LONGEST_PAUSE_MS, firstPauseMs * 2 ** Math.min(attempt, 16));
+      // Between half and all of it, so that the agents of a fleet do not return at one moment.
+      await pause(outcome.pauseMs ?? longest * (0.5 + random.next() / 2));
+    }
+    drop("unsent", chunk.records);
+  };
+  /** At the end there is no time for long pauses. */
+  const pause = async (milliseconds: number): Promise<void> => {
+    const signal = ending.signal.aborted ? late.signal : ending.signal;
+    const length = ending.signal.aborted ? Math.min(milliseconds, firstPauseMs) : milliseconds;
+    await sleep(length, undefined, { signal }).catch(() => {});
+  };
+  const work = (async () => {
+    for await (const chunk of queue) {
+      await send(chunk);
+      queued -= chunk.records;
+    }
+    await destination.close();
+  })();
+
+  return {
+    put(chunk) {
+      if (queue.push(chunk)) queued += chunk.records;
+      else drop("queue_full", chunk.records);
+    },
+    totals: () => ({ records, bytes, retries, queued, dropped, problem }),
+    async close(deadlineMs) {
+      queue.close();
+      ending.abort();
+      const timer = setTimeout(() => late.abort(), deadlineMs);
+      await work;
+      clearTimeout(timer);
+    },
+  };
+}
