@@ -4,8 +4,9 @@
  *
  * What this host sends counts at egress, all else at ingress, loopback at egress. User space attaches these
  * only to the lowest devices: a bridge, bond, VLAN or macvlan shows the packets of the devices below it once
- * more. A packet that was received and leaves again was counted when it came; leaving only tells that its
- * flow is forwarded. A packet is what the wire carries, not a buffer: segmentation offload is undone.
+ * more. A packet that was received and leaves again was counted when it came, unless it came by a device that is
+ * not observed; leaving tells that its flow is forwarded. A packet is what the wire carries, not a buffer:
+ * segmentation offload is undone.
  *
  * Every verdict is "next": other programs on the device see every packet.
  */
@@ -106,6 +107,8 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	totals->events++;
 	bool loopback = egress && skb->ifindex == LOOPBACK_IFINDEX;
 	bool forwarded = egress && skb->ingress_ifindex && !loopback;
+	__u64 from = (__u64)netns << 32 | skb->ingress_ifindex;
+	bool counted = forwarded && !bpf_map_lookup_elem(&unobserved, &from);
 	/* Our own multicast or broadcast, handed back for local members: counted when it left. */
 	if (!egress && skb->pkt_type == PACKET_LOOPBACK)
 		return NEXT;
@@ -113,7 +116,7 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	struct packet packet = { .key.netns = netns };
 	int error = decode(skb, l2, &packet);
 	if (error) {
-		if (forwarded)
+		if (counted)
 			return NEXT;
 		if (error == PACKET_NOT_IP)
 			totals->not_ip++;
@@ -132,22 +135,22 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 			flags = FLOW_FORWARDED;
 		flow = create_flow(&packet, flags, skb->ifindex, totals);
 		if (!flow) {
-			if (!forwarded)
+			if (!counted)
 				totals->uncounted += packet.segments;
 			return NEXT;
 		}
 	}
-	if (forwarded) {
+	if (forwarded && !(flow->flags & FLOW_FORWARDED))
+		__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
+	if (counted) {
 		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. */
-		if (!(flow->flags & FLOW_FORWARDED))
-			__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
 		if (fresh)
 			emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
 		return NEXT;
 	}
 	bool closed = add_packet(flow, &packet, totals);
 	__u8 side = packet.side & 1;
-	if (egress && flow->attempts[side] < OWNER_ATTEMPTS)
+	if (egress && !forwarded && flow->attempts[side] < OWNER_ATTEMPTS)
 		attribute_sender(skb, flow, side);
 	if (fresh) {
 		if (!egress || loopback)

@@ -89,6 +89,16 @@ X0_MAP struct {
 	__type(value, __u32);
 } services SEC(".maps");
 
+/* Lowest devices without programs of ours: namespace << 32 | device. What came in there and leaves by an observed
+ * device was not counted when it came. */
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u32);
+} unobserved SEC(".maps");
+
 /* Observed namespaces: the kernel's cookie → our number. */
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -1,4 +1,5 @@
 import { parseDuration, parseSize } from "@x0tta6bl4/core";
+import { flowsMetrics } from "@x0tta6bl4/telemetry";
 import { z } from "zod";
 import type { CaptureOptions, Service } from "./capture/contract.ts";
 import { exportSchema } from "./export/config.ts";
@@ -24,7 +25,7 @@ export const flowsConfigSchema = z.object({
     .array(z.string())
     .default([])
     .describe(
-      "further network namespaces, by name (below /run/netns) or path; the agent's own is always observed",
+      "further network namespaces, by name (below /run/netns; * stands for any text) or path; the agent's own is always observed",
     ),
   max_flows: z
     .number()
@@ -114,7 +115,10 @@ export type FlowsConfig = z.infer<typeof flowsConfigSchema>;
 export function captureOptions(config: FlowsConfig): CaptureOptions {
   return {
     attach: config.attach,
+    interfaces: config.interfaces,
+    excludeInterfaces: config.exclude_interfaces,
     namespaces: config.namespaces,
+    excludeNamespaces: config.exclude_namespaces,
     maxFlows: config.max_flows,
     recentFlows: config.recent_flows,
     ringBytes: parseSize(config.ring_size),
@@ -125,6 +129,13 @@ export function captureOptions(config: FlowsConfig): CaptureOptions {
     services: services(config),
     scanThreshold: config.scan_threshold,
     floodThreshold: config.flood_threshold,
+    recordRequests:
+      config.exports.length > 0 || config.hubble_metrics.some((metric) => metric.startsWith("http")),
+    bounds: {
+      dns: flowsMetrics.dnsSeconds.buckets,
+      connect: flowsMetrics.connectSeconds.buckets,
+      request: flowsMetrics.requestSeconds.buckets,
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 /** On the devices: beside the programs of others, with clsact where tcx is missing, and gone when we are. */
+import { readdirSync, statSync } from "node:fs";
 import { beforeEach, expect, test } from "vitest";
 import {
   connect,
@@ -7,6 +8,8 @@ import {
   type Interface,
   type Namespace,
   requireKernel,
+  route,
+  run,
   start,
   tcpTraffic,
   udpTraffic,
@@ -166,3 +169,90 @@ for (const attach of ["tcx", "clsact"] as const)
     observed.capture.close();
     expect(await net.server.exec(["tc", "qdisc", "show", "dev", "eth0"])).not.toMatch(/clsact/);
   });
+
+for (const selection of [{ excludeInterfaces: ["left*"] }, { interfaces: ["right0"] }])
+  test(`each packet still counts once where a device is left out: ${JSON.stringify(selection)}`, async () => {
+    await using left = await createNamespace();
+    await using router = await createNamespace();
+    await using right = await createNamespace();
+    const ends = await route(left, router, right);
+    using observed = observe({ namespaces: [router.path], ...selection });
+    await udpTraffic({
+      sender: left,
+      receivers: [right],
+      host: ends.right[0].ipv6,
+      count: 12,
+      sizeBytes: 10,
+      echo: true,
+    });
+    const [flow] = observed.flows(router.inode, { protocol: "udp" });
+    expect(flow?.packets).toEqual({ sent: 12, received: 12 });
+    expect(flow?.place).toBe("forwarded");
+    expect(observed.features[0]?.detail).toMatch(/left out/);
+  });
+
+test("what is left out is not seen", async () => {
+  await using net = await pair();
+  using observed = observe({ namespaces: [net.server.path], excludeInterfaces: ["eth0"] });
+  const to = { sender: net.client, receivers: [net.server], count: 3, sizeBytes: 10 };
+  await udpTraffic({ ...to, host: net.right.ipv4 });
+  await udpTraffic({ ...to, sender: net.server, host: "127.0.0.1" });
+  expect(observed.flows(net.server.inode).map((flow) => flow.place)).toEqual(["loopback"]);
+});
+
+test("a device is selected by the name that it has now", async () => {
+  await using net = await pair();
+  const { index } = await net.server.link("eth0");
+  using observed = observe({ namespaces: [net.server.path], interfaces: ["lo", "lan*"] });
+  const rename = async (from: string, to: string): Promise<void> => {
+    await net.server.exec(["ip", "link", "set", from, "down"]);
+    await net.server.exec(["ip", "link", "set", from, "name", to, "up"]);
+    while (observed.capture.tend());
+  };
+  expect(attached(net.server, index)).toBe(0);
+  expect(observed.capture.features()[0]).toMatchObject({
+    state: "degraded",
+    reason: expect.stringMatching(/nothing is called lan\*/),
+  });
+  await rename("eth0", "lan7");
+  expect(attached(net.server, index)).toBe(2);
+  expect(observed.capture.features()[0]?.state).toBe("on");
+  await rename("lan7", "wan7");
+  expect(attached(net.server, index)).toBe(0);
+});
+
+test("a pattern takes in namespaces as they come, and lets them go", async () => {
+  await using first = await createNamespace();
+  const late = `${first.name}-late`;
+  using observed = observe({
+    namespaces: [`${first.name}*`, `${first.name}-none*`],
+    excludeNamespaces: ["*-never"],
+  });
+  expect(observed.features[0]?.reason).toBe(`nothing is called ${first.name}-none*`);
+  await using _ = {
+    [Symbol.asyncDispose]: async () => void (await run(["sh", "-c", `ip netns delete ${late}; :`])),
+  };
+  await run(["ip", "netns", "add", late]);
+  await run(["ip", "netns", "exec", late, "ip", "link", "set", "lo", "up"]);
+  while (observed.capture.tend());
+  const { ino } = statSync(`/run/netns/${late}`);
+  const isHeld = (): boolean => readdirSync("/proc/self/fd").some((fd) => inodeOf(fd) === ino);
+  await udpTraffic({
+    sender: { enter: (command) => ["nsenter", `--net=/run/netns/${late}`, "--", ...command] },
+    receivers: [{ enter: (command) => ["nsenter", `--net=/run/netns/${late}`, "--", ...command] }],
+    host: "127.0.0.1",
+    count: 4,
+    sizeBytes: 10,
+  });
+  expect(observed.flows(ino)[0]?.packets.sent).toBe(4);
+  expect(isHeld()).toBe(true);
+  await run(["ip", "netns", "delete", late]);
+  while (observed.capture.tend());
+  expect(isHeld()).toBe(false);
+  expect(observed.flows(ino)[0]?.netns).toBe(ino);
+});
+
+function inodeOf(descriptor: string): number | undefined {
+  // The folder's own descriptor is gone by now.
+  return statSync(`/proc/self/fd/${descriptor}`, { throwIfNoEntry: false })?.ino;
+}

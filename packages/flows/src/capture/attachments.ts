@@ -1,48 +1,50 @@
 /**
- * Puts the counting programs on every lowest device of the observed namespaces and keeps up with devices that
- * come and go. tcx links where the kernel has them; they die with the process. Else clsact filters.
+ * Puts programs on every lowest device that is selected, in every namespace that is, and keeps up with devices and
+ * namespaces that come, go or get another name. tcx links where the kernel has them; they die with the process. Else
+ * clsact filters.
  *
  * Attaching costs about 8 ms a link (the kernel waits for an RCU grace period): loopback and the devices of the
  * default routes come first, the rest one at a time between reads.
  */
-import { readFileSync } from "node:fs";
-import { X0Error } from "@x0tta6bl4/core";
+import { readFileSync, statSync } from "node:fs";
+import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
-import {
-  attachType,
-  attributes,
-  command,
-  createLink,
-  loadProgram,
-  mapAccess,
-  programType,
-  tcxPrograms,
-} from "../kernel/bpf.ts";
+import { attachType, createLink, mapAccess, tcxPrograms } from "../kernel/bpf.ts";
 import { attachClsact, detachClsact } from "../kernel/clsact.ts";
 import { type Interface, type InterfaceWatch, watchInterfaces } from "../kernel/interfaces.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
-import { type NetworkNamespace, openNamespace } from "../kernel/namespaces.ts";
+import { type NetworkNamespace, namespacePath, openNamespace } from "../kernel/namespaces.ts";
 import { type Netlink, openNetlink } from "../kernel/netlink.ts";
-import type { ProgramName } from "../kernel/programs.ts";
+import { matchesPattern, type Selection, selectNamespaces, selects } from "./selection.ts";
+import { type DevicePrograms, type Direction, stubMaker } from "./stubs.ts";
 
 const LOOPBACK_INDEX = 1;
 const BPF_F_BEFORE = 8;
 const NETLINK_ROUTE = 0;
 const ENODEV = -19;
 const REMEMBERED_NAMES = 65_536;
+/** A flow key has 16 bits for it. */
+const MOST_NAMESPACES = 65_535;
 
 export type AttachMode = "auto" | "tcx" | "clsact";
 
-export type Direction = "ingress" | "egress";
+/** A namespace whose devices are observed. */
+export interface ObservedNamespace {
+  /** Our number of it, which flow keys carry; 0 is the agent's own. */
+  readonly number: number;
+  readonly namespace: NetworkNamespace;
+}
 
 export interface Attachments {
   readonly mode: "tcx" | "clsact";
   /** Attaches to the next waiting device. @returns false if none waits. */
   step(): boolean;
-  /** Looks for new and removed devices. */
+  /** Looks for new and removed devices and namespaces. */
   poll(): void;
-  /** Devices that are watched, and those that cannot be, with the reason. */
-  summary(): { readonly attached: number; readonly skipped: readonly string[] };
+  /** Devices that are watched, those that cannot be, with the reason, and what the selection did. */
+  summary(): AttachmentSummary;
+  /** The namespaces that are observed now. */
+  namespaces(): readonly ObservedNamespace[];
   /** Inode of a namespace by our number. */
   namespaceInode(number: number): number;
   /** Programs that stand before the shipped one on some devices; the kernel books the run time of both to them. */
@@ -51,53 +53,86 @@ export interface Attachments {
   close(): void;
 }
 
-interface Device {
+export interface AttachmentSummary {
+  readonly attached: number;
+  readonly skipped: readonly string[];
+  /** Devices that the selection leaves out. */
+  readonly leftOut: number;
+  /** Patterns of what to observe that match nothing that is there. */
+  readonly unmatched: readonly string[];
+}
+
+interface Attached {
   readonly links: readonly number[];
   readonly createdQdisc: boolean;
 }
 
-interface Observed {
-  readonly number: number;
-  readonly namespace: NetworkNamespace;
+interface Observed extends ObservedNamespace {
+  readonly place: string | undefined;
   readonly watch: InterfaceWatch;
   readonly netlink: Netlink;
-  readonly devices: Map<number, Device>;
-  readonly names: Map<number, string>;
+  /** All of the namespace. */
+  readonly present: Map<number, Interface>;
+  readonly devices: Map<number, Attached>;
+  /** Devices that have no programs of ours though they are lowest, as the kernel side was told. */
+  readonly unobserved: Set<number>;
   readonly skipped: Map<number, string>;
   waiting: Interface[];
 }
 
+/** What stays known of a namespace when it is gone: its flows live longer. */
+interface Remembered {
+  readonly inode: number;
+  readonly names: Map<number, string>;
+}
+
 export interface AttachOptions {
-  readonly programs: Readonly<Record<ProgramName, number>>;
+  readonly programs: DevicePrograms;
+  /** By which filters of ours are known where they outlive us. */
+  readonly tag: string;
   readonly mode: AttachMode;
-  /** Namespaces beside the agent's own. */
-  readonly namespaces: readonly string[];
+  /** Of devices, by name. */
+  readonly interfaces: Selection;
+  /** Of namespaces beside the agent's own: names below /run/netns, patterns of names, paths. */
+  readonly namespaces: Selection;
+  /** A map from (namespace << 32 | device) for lowest devices that are not observed, for what they forward. */
+  readonly unobserved?: number;
   /** Told of each namespace that this process may not enter; the others are observed. */
   readonly onForbidden: (namespace: string, error: X0Error) => void;
 }
 
 /** Attaches to the first devices of the agent's own namespace. @throws X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_CALL */
 export function openAttachments(libc: Libc, options: AttachOptions): Attachments {
-  const { programs, namespaces } = options;
+  const { programs, tag } = options;
   const stubs = stubMaker(libc, programs);
   const observed: Observed[] = [];
-  const close = (): void => {
-    for (const one of observed) {
-      one.namespace.run(() => {
-        for (const [index, device] of one.devices) detach(one, index, device);
-      });
-      one.watch.close();
-      one.netlink.close();
-      one.namespace.close();
-    }
-    stubs.close();
-  };
+  const remembered = new Map<number, Remembered>();
+  /** Places that may not be entered or hold no namespace, with the reason. */
+  const refused = new Map<string, string>();
+  let unmatchedNamespaces: readonly string[] = [];
+  let nextNumber = 0;
   let mode: "tcx" | "clsact" = "tcx";
 
-  const detach = (one: Observed, index: number, device: Device): void => {
+  const release = (one: Observed): void => {
+    one.namespace.run(() => {
+      for (const index of [...one.devices.keys()]) detach(one, index);
+    });
+    for (const index of one.unobserved) tellUnobserved(one, index, false);
+    one.watch.close();
+    one.netlink.close();
+    one.namespace.close();
+  };
+  const close = (): void => {
+    for (const one of observed) release(one);
+    stubs.close();
+  };
+
+  const detach = (one: Observed, index: number): void => {
+    const device = one.devices.get(index);
+    if (device === undefined) return;
     one.devices.delete(index);
     for (const link of device.links) libc.close(link);
-    if (mode === "clsact") detachClsact(one.netlink, index, device.createdQdisc);
+    if (mode === "clsact") detachClsact(one.netlink, index, tag, device.createdQdisc);
   };
 
   const attach = (one: Observed, device: Interface): void => {
@@ -105,10 +140,8 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     const ingress = index === LOOPBACK_INDEX ? undefined : stubs.program("ingress", one.number, headerBytes);
     const egress = stubs.program("egress", one.number, headerBytes);
     if (mode === "clsact") {
-      const { createdQdisc } = attachClsact(one.netlink, index, {
-        egress,
-        ...(ingress === undefined ? {} : { ingress }),
-      });
+      const attached = { egress, ...(ingress === undefined ? {} : { ingress }) };
+      const { createdQdisc } = attachClsact(one.netlink, index, tag, attached);
       one.devices.set(index, { links: [], createdQdisc });
       return;
     }
@@ -130,29 +163,132 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     one.devices.set(index, { links, createdQdisc: false });
   };
 
-  const enqueue = (one: Observed, found: readonly Interface[]): void => {
-    for (const device of found) {
-      one.names.set(device.index, device.name);
-      // Flows outlive their device, so names are kept when it goes; hosts of containers make new ones for ever.
-      if (one.names.size > REMEMBERED_NAMES) one.names.delete(one.names.keys().next().value as number);
-      if (one.devices.has(device.index) || one.waiting.some((waiting) => waiting.index === device.index))
-        continue;
-      if (device.headerBytes === undefined)
-        one.skipped.set(device.index, `${device.name} (link type not supported)`);
-      else if (!device.upper) one.waiting.push(device);
+  const tellUnobserved = (one: Observed, index: number, isUnobserved: boolean): void => {
+    if (options.unobserved === undefined || one.unobserved.has(index) === isUnobserved) return;
+    const key = libc.allocate(8);
+    const value = libc.allocate(4);
+    key.view.setUint32(0, index, true);
+    key.view.setUint32(4, one.number, true);
+    if (isUnobserved) {
+      one.unobserved.add(index);
+      mapAccess(libc).update(options.unobserved, key, value);
+    } else {
+      one.unobserved.delete(index);
+      mapAccess(libc).delete(options.unobserved, key);
+    }
+    key.free();
+    value.free();
+  };
+
+  const namesOf = (number: number): Map<number, string> => (remembered.get(number) as Remembered).names;
+
+  /** A device that is new, or has changed; a new name may change whether it is selected. */
+  const meet = (one: Observed, device: Interface): void => {
+    const { index, name } = device;
+    const names = namesOf(one.number);
+    one.present.set(index, device);
+    names.set(index, name);
+    // Flows outlive their device, so names are kept when it goes; hosts of containers make new ones for ever.
+    if (names.size > REMEMBERED_NAMES) names.delete(names.keys().next().value as number);
+    const isSelected = selects(options.interfaces, name);
+    const isLowest = !device.upper;
+    tellUnobserved(one, index, isLowest && (!isSelected || device.headerBytes === undefined));
+    one.skipped.delete(index);
+    if (!isSelected || !isLowest || device.headerBytes === undefined) {
+      one.waiting = one.waiting.filter((waiting) => waiting.index !== index);
+      one.namespace.run(() => detach(one, index));
+      if (isSelected && device.headerBytes === undefined)
+        one.skipped.set(index, `${name} (link type not supported)`);
+    } else if (!one.devices.has(index) && !one.waiting.some((waiting) => waiting.index === index))
+      one.waiting.push(device);
+  };
+
+  const forget = (one: Observed, index: number): void => {
+    one.present.delete(index);
+    one.waiting = one.waiting.filter((waiting) => waiting.index !== index);
+    one.skipped.delete(index);
+    tellUnobserved(one, index, false);
+    const device = one.devices.get(index);
+    one.devices.delete(index);
+    // A link to a removed device holds memory until it is closed.
+    for (const link of device?.links ?? []) libc.close(link);
+  };
+
+  const relist = (one: Observed): void => {
+    const found = one.namespace.run(() => one.watch.list());
+    for (const index of [...one.present.keys()])
+      if (!found.some((device) => device.index === index)) forget(one, index);
+    for (const device of found) meet(one, device);
+  };
+
+  /** Observes one more namespace, unless it is observed by another name. @throws what `openNamespace` throws */
+  const enter = (place: string | undefined): void => {
+    const namespace = openNamespace(libc, place);
+    if (nextNumber > MOST_NAMESPACES || observed.some((one) => one.namespace.inode === namespace.inode)) {
+      namespace.close();
+      return;
+    }
+    const number = nextNumber++;
+    remembered.set(number, { inode: namespace.inode, names: new Map() });
+    const one: Observed = namespace.run(() => ({
+      number,
+      place,
+      namespace,
+      watch: watchInterfaces(libc),
+      netlink: openNetlink(libc, NETLINK_ROUTE),
+      present: new Map(),
+      devices: new Map(),
+      unobserved: new Set(),
+      skipped: new Map(),
+      waiting: [],
+    }));
+    observed.push(one);
+    const found = namespace.run(() => one.watch.list());
+    // Filters of a predecessor that was killed.
+    namespace.run(() => {
+      for (const device of found) detachClsact(one.netlink, device.index, tag, true);
+    });
+    for (const device of found) meet(one, device);
+    const first = namespace.run(firstDevices);
+    const rank = (device: Interface): number =>
+      device.index === LOOPBACK_INDEX ? 0 : first.has(device.name) ? 1 : device.up ? 2 : 3;
+    one.waiting.sort((a, b) => rank(a) - rank(b));
+    if (number !== 0) return;
+    const urgent = one.waiting.filter((device) => rank(device) <= 1).length;
+    for (let done = 0; done < urgent; done++) step();
+  };
+
+  /**
+   * A missing privilege costs this one namespace; one that is named and does not exist is a mistake of the operator,
+   * at the start only: later it may come and go.
+   */
+  const tryEnter = (place: string, mustExist: boolean): void => {
+    if (refused.has(place) || observed.some((one) => one.place === place)) return;
+    try {
+      enter(place);
+    } catch (error) {
+      if (error instanceof X0Error && error.code === "X0_FLOWS_NAMESPACE_FORBIDDEN") {
+        refused.set(place, messageOf(error));
+        options.onForbidden(place, error);
+      } else if (mustExist) throw error;
+      else refused.set(place, messageOf(error));
     }
   };
 
-  /** A missing privilege costs this one namespace; one that does not exist is a mistake of the operator. */
-  const enterable = (place: string | undefined): NetworkNamespace | undefined => {
-    try {
-      return openNamespace(libc, place);
-    } catch (error) {
-      if (place === undefined || !(error instanceof X0Error) || error.code !== "X0_FLOWS_NAMESPACE_FORBIDDEN")
-        throw error;
-      options.onForbidden(place, error);
-      return undefined;
+  /** Lets go of namespaces whose names are gone, so that they can end, and takes in new ones. */
+  const lookForNamespaces = (isStart: boolean): void => {
+    const { named, matched } = selectNamespaces(options.namespaces);
+    for (const one of [...observed]) {
+      if (one.place === undefined || inodeOf(one.place) === one.namespace.inode) continue;
+      observed.splice(observed.indexOf(one), 1);
+      release(one);
     }
+    for (const place of [...refused.keys()]) if (inodeOf(place) === undefined) refused.delete(place);
+    for (const place of named) if (isStart || inodeOf(place) !== undefined) tryEnter(place, isStart);
+    for (const place of matched) tryEnter(place, false);
+    unmatchedNamespaces = options.namespaces.include.filter(
+      (pattern) => pattern.includes("*") && !matched.some((name) => matchesPattern(pattern, name)),
+    );
   };
 
   const step = (): boolean => {
@@ -164,48 +300,16 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
         attach(one, device);
       } catch (error) {
         if (one.number === 0 && one.devices.size === 0) throw error;
-        one.skipped.set(device.index, `${device.name} (${(error as Error).message})`);
+        one.skipped.set(device.index, `${device.name} (${messageOf(error)})`);
       }
     });
     return true;
   };
 
   try {
-    for (const [number, place] of [undefined, ...namespaces].entries()) {
-      const namespace = enterable(place);
-      if (namespace === undefined) continue;
-      if (observed.some((other) => other.namespace.inode === namespace.inode)) {
-        namespace.close();
-        continue;
-      }
-      observed.push(
-        namespace.run(() => ({
-          number,
-          namespace,
-          watch: watchInterfaces(libc),
-          netlink: openNetlink(libc, NETLINK_ROUTE),
-          devices: new Map(),
-          names: new Map(),
-          skipped: new Map(),
-          waiting: [],
-        })),
-      );
-    }
     mode = chooseMode(libc, options.mode);
-    for (const one of observed)
-      one.namespace.run(() => {
-        const found = one.watch.list();
-        // Filters of a predecessor that was killed.
-        for (const device of found) detachClsact(one.netlink, device.index, true);
-        enqueue(one, found);
-        const first = firstDevices();
-        const rank = (device: Interface): number =>
-          device.index === LOOPBACK_INDEX ? 0 : first.has(device.name) ? 1 : device.up ? 2 : 3;
-        one.waiting.sort((a, b) => rank(a) - rank(b));
-        if (one.number !== 0) return;
-        const urgent = one.waiting.filter((device) => rank(device) <= 1).length;
-        for (let done = 0; done < urgent; done++) step();
-      });
+    enter(undefined);
+    lookForNamespaces(true);
   } catch (error) {
     close();
     throw error;
@@ -215,30 +319,40 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     mode,
     step,
     poll() {
+      if (options.namespaces.include.length > 0) lookForNamespaces(false);
       for (const one of observed) {
         const news = one.watch.changes();
-        for (const index of news.removed) {
-          const device = one.devices.get(index);
-          one.waiting = one.waiting.filter((waiting) => waiting.index !== index);
-          one.skipped.delete(index);
-          if (device === undefined) continue;
-          one.devices.delete(index);
-          // A link to a removed device holds memory until it is closed.
-          for (const link of device.links) libc.close(link);
+        if (news.relist) relist(one);
+        else {
+          for (const index of news.removed) forget(one, index);
+          for (const device of news.added) meet(one, device);
         }
-        enqueue(one, news.relist ? one.namespace.run(() => one.watch.list()) : news.added);
       }
     },
-    summary: () => ({
-      attached: observed.reduce((sum, one) => sum + one.devices.size, 0),
-      skipped: observed.flatMap((one) => [...one.skipped.values()]),
-    }),
+    summary() {
+      const all = observed.flatMap((one) => [...one.present.values()]);
+      return {
+        attached: observed.reduce((sum, one) => sum + one.devices.size, 0),
+        skipped: observed.flatMap((one) => [...one.skipped.values()]),
+        leftOut: all.filter(({ name }) => !selects(options.interfaces, name)).length,
+        unmatched: [
+          ...options.interfaces.include.filter(
+            (pattern) => !all.some(({ name }) => matchesPattern(pattern, name)),
+          ),
+          ...unmatchedNamespaces,
+        ],
+      };
+    },
+    namespaces: () => observed,
     stubs: stubs.of,
-    namespaceInode: (number) => observed.find((one) => one.number === number)?.namespace.inode ?? 0,
-    interfaceName: (namespace, index) =>
-      observed.find((one) => one.number === namespace)?.names.get(index) ?? `if${index}`,
+    namespaceInode: (number) => remembered.get(number)?.inode ?? 0,
+    interfaceName: (namespace, index) => remembered.get(namespace)?.names.get(index) ?? `if${index}`,
     close,
   };
+}
+
+function inodeOf(place: string): number | undefined {
+  return statSync(namespacePath(place), { throwIfNoEntry: false })?.ino;
 }
 
 /** @throws X0_FLOWS_KERNEL_TOO_OLD where tcx is demanded and missing. */
@@ -274,106 +388,4 @@ function firstDevices(): Set<string> {
   for (const fields of lines("ipv6_route"))
     if (fields[1] === "00" && fields[9] !== undefined && fields[9] !== "lo") found.add(fields[9]);
   return found;
-}
-
-/**
- * The program for a namespace and link type. The agent's own Ethernet devices get the shipped one; for all others
- * a stub writes the namespace's number and the header's length into the packet's control block and jumps on.
- */
-function stubMaker(
-  libc: Libc,
-  programs: Readonly<Record<ProgramName, number>>,
-): {
-  program(direction: Direction, namespace: number, headerBytes: number): number;
-  of(direction: Direction): number[];
-  close(): void;
-} {
-  const made = new Map<string, number>();
-  let jumps = -1;
-  return {
-    program(direction, namespace, headerBytes) {
-      if (namespace === 0 && headerBytes === 14) return programs[`x0_${direction}`];
-      if (jumps < 0) jumps = jumpTable(libc, [programs.x0_ingress_cb, programs.x0_egress_cb]);
-      const key = `${direction} ${namespace} ${headerBytes}`;
-      let program = made.get(key);
-      if (program === undefined) {
-        const instructions = stub(
-          jumps,
-          direction === "ingress" ? 0 : 1,
-          namespace,
-          headerBytes === 0 ? 0 : 1,
-        );
-        program = loadProgram(libc, { type: programType.schedCls, instructions, name: `x0_${direction}_ns` });
-        made.set(key, program);
-      }
-      return program;
-    },
-    of: (direction) =>
-      [...made].filter(([key]) => key.startsWith(`${direction} `)).map(([, program]) => program),
-    close() {
-      for (const program of made.values()) libc.close(program);
-      // The kernel empties the table when its last descriptor goes.
-      if (jumps >= 0) libc.close(jumps);
-    },
-  };
-}
-
-function jumpTable(libc: Libc, targets: readonly number[]): number {
-  const MAP_TYPE_PROG_ARRAY = 3;
-  const { bytes, view } = attributes(72);
-  for (const [index, value] of [MAP_TYPE_PROG_ARRAY, 4, 4, targets.length].entries())
-    view.setUint32(index * 4, value, true);
-  const map = libc.bpf(command.mapCreate, bytes);
-  if (map < 0) throw kernelError("creating a program array", map);
-  const key = libc.allocate(4);
-  const value = libc.allocate(4);
-  try {
-    for (const [index, target] of targets.entries()) {
-      key.view.setUint32(0, index, true);
-      value.view.setUint32(0, target, true);
-      const result = mapAccess(libc).update(map, key, value);
-      if (result < 0) throw kernelError("filling a program array", result);
-    }
-  } finally {
-    key.free();
-    value.free();
-  }
-  return map;
-}
-
-/** `cb[0] = namespace; cb[1] = ethernet; tail_call(jumps, slot); return TC_ACT_UNSPEC` (instruction-set.rst). */
-function stub(jumps: number, slot: number, namespace: number, ethernet: number): Uint8Array {
-  const CB = 48;
-  const TAIL_CALL = 12;
-  const instruction = (
-    code: number,
-    destination: number,
-    source: number,
-    offset: number,
-    immediate: number,
-  ): Uint8Array => {
-    const { bytes, view } = attributes(8);
-    bytes[0] = code;
-    bytes[1] = destination | (source << 4);
-    view.setInt16(2, offset, true);
-    view.setInt32(4, immediate, true);
-    return bytes;
-  };
-  const MOVE = 0xb7;
-  const STORE = 0x63;
-  return new Uint8Array(
-    Buffer.concat([
-      instruction(MOVE, 2, 0, 0, namespace),
-      instruction(STORE, 1, 2, CB, 0),
-      instruction(MOVE, 2, 0, 0, ethernet),
-      instruction(STORE, 1, 2, CB + 4, 0),
-      // A 64-bit load of a map by its descriptor takes two slots.
-      instruction(0x18, 2, 1, 0, jumps),
-      instruction(0, 0, 0, 0, 0),
-      instruction(MOVE, 3, 0, 0, slot),
-      instruction(0x85, 0, 0, 0, TAIL_CALL),
-      instruction(MOVE, 0, 0, 0, -1),
-      instruction(0x95, 0, 0, 0, 0),
-    ]),
-  );
 }

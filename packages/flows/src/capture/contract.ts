@@ -5,7 +5,12 @@ import type { AttachMode } from "./attachments.ts";
 
 export interface CaptureOptions {
   readonly attach: AttachMode;
+  /** Devices to observe, by name; `*` stands for any text, none for all. */
+  readonly interfaces: readonly string[];
+  readonly excludeInterfaces: readonly string[];
+  /** Namespaces to observe beside the agent's own: names, patterns of names, paths. */
   readonly namespaces: readonly string[];
+  readonly excludeNamespaces: readonly string[];
   readonly maxFlows: number;
   readonly recentFlows: number;
   readonly ringBytes: number;

@@ -106,9 +106,17 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       features.push(statisticsFeature(statistics));
     }
     attachments = openAttachments(libc, {
-      programs: loaded.programs,
+      programs: {
+        ingress: loaded.programs.x0_ingress,
+        egress: loaded.programs.x0_egress,
+        ingressOther: loaded.programs.x0_ingress_cb,
+        egressOther: loaded.programs.x0_egress_cb,
+      },
+      tag: "x0tta6bl4:flows",
       mode: options.attach,
-      namespaces: options.namespaces,
+      interfaces: { include: options.interfaces, exclude: options.excludeInterfaces },
+      namespaces: { include: options.namespaces, exclude: options.excludeNamespaces },
+      unobserved: loaded.maps.unobserved,
       onForbidden: (namespace, error) => features.push(off(`network namespace ${namespace}`, error)),
     });
     const devices = attachments;
@@ -141,10 +149,21 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
 }
 
 function deviceFeature(attachments: Attachments): Feature {
-  const { attached, skipped } = attachments.summary();
-  const detail = `${attachments.mode} on ${attached} ${attached === 1 ? "device" : "devices"}`;
-  if (skipped.length === 0) return { name: "packets", state: "on", detail };
-  return { name: "packets", state: "degraded", detail, reason: `not observed: ${skipped.join(", ")}` };
+  const { attached, skipped, leftOut, unmatched } = attachments.summary();
+  const devices = `${attachments.mode} on ${attached} ${attached === 1 ? "device" : "devices"}`;
+  const detail = leftOut === 0 ? devices : `${devices}, ${leftOut} left out`;
+  const reasons = [
+    ...(skipped.length === 0 ? [] : [`not observed: ${skipped.join(", ")}`]),
+    ...(unmatched.length === 0 ? [] : [`nothing is called ${unmatched.join(", ")}`]),
+  ];
+  if (reasons.length === 0) return { name: "packets", state: "on", detail };
+  return {
+    name: "packets",
+    state: "degraded",
+    detail,
+    reason: reasons.join("; "),
+    ...(unmatched.length === 0 ? {} : { hint: "check flows.interfaces and flows.namespaces" }),
+  };
 }
 
 function attachSocketHooks(

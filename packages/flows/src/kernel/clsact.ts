@@ -33,7 +33,6 @@ const TCA_BPF_FLAGS = 8;
 const DIRECT_ACTION = 1;
 const ETH_P_ALL_BIG_ENDIAN = 0x0300;
 const EEXIST = -17;
-const TAG = "x0tta6bl4:flows";
 
 export interface ClsactFilter {
   readonly parent: number;
@@ -42,10 +41,17 @@ export interface ClsactFilter {
   readonly name: string;
 }
 
-/** @returns whether the device got its clsact from us. @throws X0_FLOWS_KERNEL_CALL */
+/**
+ * Puts programs before those of others.
+ *
+ * @param tag the filters' name: by it we know them again.
+ * @returns whether the device got its clsact from us.
+ * @throws X0_FLOWS_KERNEL_CALL
+ */
 export function attachClsact(
   netlink: Netlink,
   ifindex: number,
+  tag: string,
   programs: { readonly ingress?: number; readonly egress: number },
 ): { readonly createdQdisc: boolean } {
   const flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
@@ -58,7 +64,7 @@ export function attachClsact(
   const add = (parent: number, program: number): void => {
     const options = join(
       attribute(TCA_BPF_FD, u32(program)),
-      attribute(TCA_BPF_NAME, text(TAG)),
+      attribute(TCA_BPF_NAME, text(tag)),
       attribute(TCA_BPF_FLAGS, u32(DIRECT_ACTION)),
     );
     const message = join(
@@ -78,11 +84,12 @@ export function attachClsact(
 /**
  * Removes our filters from a device, whoever of us left them. @returns how many there were.
  *
+ * @param tag of the filters' names, or what they begin with.
  * @param removeQdisc also take the clsact away if nobody else has a filter there.
  */
-export function detachClsact(netlink: Netlink, ifindex: number, removeQdisc: boolean): number {
+export function detachClsact(netlink: Netlink, ifindex: number, tag: string, removeQdisc: boolean): number {
   const filters = [INGRESS_PARENT, EGRESS_PARENT].flatMap((parent) => listFilters(netlink, ifindex, parent));
-  const ours = filters.filter((filter) => filter.name === TAG);
+  const ours = filters.filter((filter) => filter.name.startsWith(tag));
   for (const { parent, priority, handle } of ours)
     netlink.request(
       RTM_DELTFILTER,

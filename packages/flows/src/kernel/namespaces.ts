@@ -20,7 +20,7 @@ export interface NetworkNamespace {
 export function openNamespace(libc: Libc, place?: string): NetworkNamespace {
   // /proc/self would be the main thread's.
   const own = "/proc/thread-self/ns/net";
-  const path = place === undefined ? own : place.includes("/") ? place : `/run/netns/${place}`;
+  const path = place === undefined ? own : namespacePath(place);
   const fd = open(path);
   const namespace: NetworkNamespace = {
     inode: fstatSync(fd).ino,
@@ -51,6 +51,11 @@ export function openNamespace(libc: Libc, place?: string): NetworkNamespace {
   }
 }
 
+/** Where a namespace lies that is named below /run/netns or given by its path. */
+export function namespacePath(place: string): string {
+  return place.includes("/") ? place : `/run/netns/${place}`;
+}
+
 function open(path: string): number {
   try {
     return openSync(path, "r");
@@ -72,4 +77,16 @@ function unusable(path: string, cause: unknown): Error {
     cause,
     hint: "ip netns list shows the names; a process's is /proc/PID/ns/net",
   });
+}
+
+/** The kernel's own number of the namespace in which this thread is (SO_NETNS_COOKIE). @throws X0_FLOWS_KERNEL_CALL */
+export function namespaceCookie(libc: Libc): bigint {
+  const [family, datagram, level, option] = [2, 2, 1, 71];
+  const socket = libc.socket(family, datagram, 0);
+  if (socket < 0) throw kernelError("opening a socket", socket);
+  const cookie = new Uint8Array(8);
+  const result = libc.getSocketOption(socket, level, option, cookie);
+  libc.close(socket);
+  if (result < 0) throw kernelError("reading the namespace's cookie", result);
+  return new DataView(cookie.buffer).getBigUint64(0, true);
 }

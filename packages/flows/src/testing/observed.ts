@@ -3,20 +3,29 @@ import { type Feature, systemClock } from "@x0tta6bl4/core";
 import type { CapturedFlow } from "../../../../test/lab/index.ts";
 import { type Capture, openCapture } from "../capture/capture.ts";
 import type { CaptureOptions } from "../capture/contract.ts";
+import type { FlowEvent } from "../event.ts";
 import type { Flow, FlowChange, FlowQuery } from "../flow.ts";
 import { openLibc } from "../kernel/libc.ts";
+import type { RecordBatch } from "../recording/record.ts";
 
 export interface Observed extends Disposable {
   readonly capture: Capture;
   readonly features: readonly Feature[];
   readonly changes: FlowChange[];
+  /** All events so far. */
+  events(): readonly FlowEvent[];
+  /** What `events` took from the recorder. */
+  readonly batches: readonly RecordBatch[];
   /** Flows of one namespace as they are now, newest first. */
   flows(inode: number, query?: Partial<FlowQuery>): Flow[];
 }
 
 export const captureDefaults: CaptureOptions = {
   attach: "auto",
+  interfaces: [],
+  excludeInterfaces: [],
   namespaces: [],
+  excludeNamespaces: [],
   maxFlows: 16_384,
   recentFlows: 4096,
   ringBytes: 1 << 20,
@@ -27,18 +36,41 @@ export const captureDefaults: CaptureOptions = {
   services: [{ protocol: "udp", port: 53, application: "dns" }],
   scanThreshold: 100,
   floodThreshold: 1000,
+  recordRequests: true,
+  bounds: { dns: [0.01, 0.1, 1], connect: [0.001, 0.01, 0.1], request: [0.01, 0.1, 1] },
 };
 
 export function observe(options: Partial<CaptureOptions>): Observed {
   const changes: FlowChange[] = [];
+  const events: FlowEvent[] = [];
+  const batches: RecordBatch[] = [];
+  let recorded = false;
   const capture = openCapture(openLibc(), { ...captureDefaults, ...options }, systemClock, {
     changes: (_, more) => void changes.push(...more),
+    events: () => undefined,
+    record(message) {
+      events.push(...message.events);
+      batches.push(message.batch);
+      recorded = true;
+    },
   });
+  /** As the recording side would. */
+  const takeRecords = (): void => {
+    capture.record();
+    if (recorded) capture.recorded();
+    recorded = false;
+  };
   while (capture.tend());
   return {
     capture,
     features: capture.features(),
     changes,
+    batches,
+    events() {
+      capture.read();
+      takeRecords();
+      return events;
+    },
     flows(inode, query = {}) {
       capture.read();
       return capture.list({ limit: 10_000, ...query }).flows.filter((flow) => flow.netns === inode);

@@ -1,0 +1,116 @@
+/** Programs of a few instructions that stand before the shipped ones where those need to be told something. */
+import { attributes, command, loadProgram, mapAccess, programType } from "../kernel/bpf.ts";
+import { kernelError, type Libc } from "../kernel/libc.ts";
+
+export type Direction = "ingress" | "egress";
+
+/** What hangs on a device: for the agent's own Ethernet devices, and for all others, reached through a stub. */
+export interface DevicePrograms {
+  readonly ingress: number;
+  readonly egress: number;
+  readonly ingressOther: number;
+  readonly egressOther: number;
+}
+
+export interface StubMaker {
+  /** A descriptor, owned by the maker. @throws X0_FLOWS_KERNEL_CALL */
+  program(direction: Direction, namespace: number, headerBytes: number): number;
+  /** All that were made. */
+  of(direction: Direction): number[];
+  close(): void;
+}
+
+/**
+ * The program for a namespace and link type. The agent's own Ethernet devices get the shipped one; for all others
+ * a stub writes the namespace's number and the header's length into the packet's control block and jumps on.
+ */
+export function stubMaker(libc: Libc, programs: DevicePrograms): StubMaker {
+  const made = new Map<string, number>();
+  let jumps = -1;
+  return {
+    program(direction, namespace, headerBytes) {
+      if (namespace === 0 && headerBytes === 14) return programs[direction];
+      if (jumps < 0) jumps = jumpTable(libc, [programs.ingressOther, programs.egressOther]);
+      const key = `${direction} ${namespace} ${headerBytes}`;
+      let program = made.get(key);
+      if (program === undefined) {
+        const instructions = stub(
+          jumps,
+          direction === "ingress" ? 0 : 1,
+          namespace,
+          headerBytes === 0 ? 0 : 1,
+        );
+        program = loadProgram(libc, { type: programType.schedCls, instructions, name: `x0_${direction}_ns` });
+        made.set(key, program);
+      }
+      return program;
+    },
+    of: (direction) =>
+      [...made].filter(([key]) => key.startsWith(`${direction} `)).map(([, program]) => program),
+    close() {
+      for (const program of made.values()) libc.close(program);
+      // The kernel empties the table when its last descriptor goes.
+      if (jumps >= 0) libc.close(jumps);
+    },
+  };
+}
+
+function jumpTable(libc: Libc, targets: readonly number[]): number {
+  const MAP_TYPE_PROG_ARRAY = 3;
+  const { bytes, view } = attributes(72);
+  for (const [index, value] of [MAP_TYPE_PROG_ARRAY, 4, 4, targets.length].entries())
+    view.setUint32(index * 4, value, true);
+  const map = libc.bpf(command.mapCreate, bytes);
+  if (map < 0) throw kernelError("creating a program array", map);
+  const key = libc.allocate(4);
+  const value = libc.allocate(4);
+  try {
+    for (const [index, target] of targets.entries()) {
+      key.view.setUint32(0, index, true);
+      value.view.setUint32(0, target, true);
+      const result = mapAccess(libc).update(map, key, value);
+      if (result < 0) throw kernelError("filling a program array", result);
+    }
+  } finally {
+    key.free();
+    value.free();
+  }
+  return map;
+}
+
+/** `cb[0] = namespace; cb[1] = ethernet; tail_call(jumps, slot); return TC_ACT_UNSPEC` (instruction-set.rst). */
+function stub(jumps: number, slot: number, namespace: number, ethernet: number): Uint8Array {
+  const CB = 48;
+  const TAIL_CALL = 12;
+  const instruction = (
+    code: number,
+    destination: number,
+    source: number,
+    offset: number,
+    immediate: number,
+  ): Uint8Array => {
+    const { bytes, view } = attributes(8);
+    bytes[0] = code;
+    bytes[1] = destination | (source << 4);
+    view.setInt16(2, offset, true);
+    view.setInt32(4, immediate, true);
+    return bytes;
+  };
+  const MOVE = 0xb7;
+  const STORE = 0x63;
+  return new Uint8Array(
+    Buffer.concat([
+      instruction(MOVE, 2, 0, 0, namespace),
+      instruction(STORE, 1, 2, CB, 0),
+      instruction(MOVE, 2, 0, 0, ethernet),
+      instruction(STORE, 1, 2, CB + 4, 0),
+      // A 64-bit load of a map by its descriptor takes two slots.
+      instruction(0x18, 2, 1, 0, jumps),
+      instruction(0, 0, 0, 0, 0),
+      instruction(MOVE, 3, 0, 0, slot),
+      instruction(0x85, 0, 0, 0, TAIL_CALL),
+      instruction(MOVE, 0, 0, 0, -1),
+      instruction(0x95, 0, 0, 0, 0),
+    ]),
+  );
+}
