@@ -106,7 +106,7 @@ export function createDnsTracker(options: {
 
 /** 48 bits: a hash of flow and question, and the id. Who has the same key is told apart by what is kept. */
 function keyOf(flowId: number, { id, name, type }: DnsMessage): number {
-  let hash = Math.imul((flowId % 2 ** 32) ^ (flowId / 2 ** 32), 0x9e3779b1) ^ type;
+  let hash = Math.imul(flowId % 2 ** 32, 0x9e3779b1) ^ Math.imul(flowId / 2 ** 32, 0x85ebca6b) ^ type;
   for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
   return (hash >>> 0) * 65_536 + id;
 }

@@ -47,9 +47,8 @@ export function createNameTable(options: { readonly maxNames: number; readonly s
 
   const put = (name: string, address: Uint8Array, ttlMs: number, nowMs: number): void => {
     bytes.set(address);
-    let slot = index.find(key, 0);
-    if (slot < 0) slot = index.add(key, 0);
-    else index.touch(slot);
+    const claimed = index.claim(key, 0);
+    const slot = claimed < 0 ? ~claimed : claimed;
     characters += name.length - (names[slot] ?? "").length;
     names[slot] = name;
     learned[slot] = nowMs;

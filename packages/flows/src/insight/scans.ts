@@ -99,11 +99,16 @@ function createSpread(
   onFinding: (watched: Watched) => void,
 ) {
   const sketches = new Uint32Array(watchLimits.keys * SKETCH_WORDS);
+  const firstWord = new Uint32Array(watchLimits.keys);
   const watch = createWatch({
     keyWords,
     seed,
     threshold: bitsFor(threshold),
-    onClear: (slot) => sketches.fill(0, slot * SKETCH_WORDS, (slot + 1) * SKETCH_WORDS),
+    onClear(slot) {
+      // Forged sources come once: that one word is all there is to clear.
+      if (watch.count(slot) === 1) sketches[firstWord[slot] as number] = 0;
+      else sketches.fill(0, slot * SKETCH_WORDS, (slot + 1) * SKETCH_WORDS);
+    },
     onFinding,
   });
   return {
@@ -114,7 +119,9 @@ function createSpread(
       const before = sketches[word] as number;
       if ((before & (1 << (bit & 31))) !== 0) return;
       sketches[word] = before | (1 << (bit & 31));
-      watch.raise(slot, watch.count(slot) + 1);
+      const count = watch.count(slot);
+      if (count === 0) firstWord[slot] = word;
+      watch.raise(slot, count + 1);
     },
     expire: watch.expire,
   };
@@ -128,7 +135,9 @@ function createRates(seed: number, threshold: number, onFinding: (watched: Watch
     keyWords: 5,
     seed,
     threshold,
-    onClear: (slot) => openings.fill(0, slot, slot + 1),
+    onClear(slot) {
+      openings[slot] = 0;
+    },
     onFinding,
   });
   return {

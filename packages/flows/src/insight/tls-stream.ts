@@ -95,10 +95,12 @@ function insert(segments: readonly Segment[], segment: Segment): Segment[] {
   return segments.toSpliced(behind < 0 ? segments.length : behind, 0, segment);
 }
 
+/** Also of fewer bytes than that takes, as far as they go: some clients cut even the record's header. */
 function startsHandshake(bytes: Uint8Array, type: number): boolean {
+  const isRecord = bytes[0] === record.handshake && (bytes[1] ?? 3) === 3 && (bytes[2] ?? 0) <= 4;
+  if (!isRecord || bytes.length < RECORD_HEADER) return isRecord;
   const length = recordLength(bytes, 0);
-  const isRecord = bytes[0] === record.handshake && bytes[1] === 3 && (bytes[2] ?? 0) <= 4;
-  return isRecord && length > 0 && length <= MAX_RECORD && (bytes[RECORD_HEADER] ?? type) === type;
+  return length > 0 && length <= MAX_RECORD && (bytes[RECORD_HEADER] ?? type) === type;
 }
 
 function startsAlert(bytes: Uint8Array): boolean {

@@ -38,7 +38,7 @@ export function createWatch(options: {
   readonly keyWords: number;
   readonly seed: number;
   readonly threshold: number;
-  /** A slot counts from 0 again. */
+  /** A slot is to count from 0 again; it still has its old count. */
   readonly onClear: (slot: number) => void;
   readonly onFinding: (watched: Watched) => void;
 }): Watch {
@@ -64,8 +64,8 @@ export function createWatch(options: {
   const begin = (slot: number, timeMs: number): void => {
     began[slot] = timeMs;
     ends[slot] = timeMs + windowMs;
-    counts[slot] = 0;
     onClear(slot);
+    counts[slot] = 0;
   };
 
   /** What was told is told again if there is more to it; the new window then waits for its end. */
@@ -79,18 +79,16 @@ export function createWatch(options: {
 
   return {
     enter(subject, at, timeMs, flowId) {
-      let slot = index.find(subject, at);
-      if (slot < 0) {
-        slot = index.add(subject, at);
+      const claimed = index.claim(subject, at);
+      const slot = claimed < 0 ? ~claimed : claimed;
+      if (claimed < 0) {
         told[slot] = 0;
         begin(slot, timeMs);
-      } else {
-        index.touch(slot);
-        if (timeMs >= (ends[slot] as number)) roll(slot, timeMs);
-      }
+      } else if (timeMs >= (ends[slot] as number)) roll(slot, timeMs);
       latest[slot] = timeMs;
       flowIds[slot] = flowId;
-      subjects.set(subject, slot * SUBJECT_WORDS);
+      for (let index = 0, to = slot * SUBJECT_WORDS; index < SUBJECT_WORDS; index++)
+        subjects[to + index] = subject[index] as number;
       return slot;
     },
     raise(slot, count) {
