@@ -26,7 +26,13 @@ interface Rig extends BenchKernel, Disposable {
 function rig(): Rig {
   const libc = openLibc();
   const bench = benchKernel(libc, options);
-  const capture = openCapture(libc, options, systemClock, { changes() {} }, bench.kernel);
+  const capture = openCapture(
+    libc,
+    options,
+    systemClock,
+    { changes() {}, events() {}, record() {} },
+    bench.kernel,
+  );
   return { ...bench, capture, [Symbol.dispose]: () => capture.close() };
 }
 

@@ -112,7 +112,7 @@ int x0_dropped(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct sk_buff *skb = (void *)ctx->args[0];
 	__u32 reason = ctx->args[2];
-	if (reason < REASON_FIRST)
+	if (reason < REASON_FIRST || bpf_map_lookup_elem(&harmless, &reason))
 		return 0;
 	__u32 *netns = namespace_of(skb);
 	struct totals *totals = totals_of(PROGRAM_DROPS);

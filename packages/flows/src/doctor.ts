@@ -30,11 +30,10 @@ const hookNames: Readonly<Partial<Record<ProgramName, string>>> = {
 };
 
 /** Programs of type tp_btf carry the tracepoint's name in their BTF only. */
-const tracepointNames = {
+const tracepointNames: Readonly<Partial<Record<ProgramName, string>>> = {
   x0_received: "sock_recv_length",
   x0_sent: "sock_send_length",
-  x0_dropped: "kfree_skb",
-} as const;
+};
 
 export async function* doctorEntries(config: FlowsConfig): AsyncIterable<DoctorEntry> {
   if (process.platform === "linux") {
@@ -136,7 +135,7 @@ function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
       }),
     );
     for (const { program, name, feature } of tracepoints)
-      yield tried(`hook ${name ?? tracepointNames[program]}`, `tells ${feature}`, () => {
+      yield tried(`hook ${name ?? tracepointNames[program] ?? program}`, `tells ${feature}`, () => {
         const link = openRawTracepoint(libc, loaded.programs[program], name);
         if (link < 0) throw kernelError("attaching", link);
         libc.close(link);

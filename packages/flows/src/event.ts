@@ -15,7 +15,9 @@ const parties = {
 export const dnsEventSchema = z.object({
   kind: z.literal("dns"),
   ...parties,
-  name: z.string().describe("as asked, lower case, without the last dot, not printable bytes escaped as \\\\DDD"),
+  name: z
+    .string()
+    .describe("as asked, lower case, without the last dot, not printable bytes escaped as \\\\DDD"),
   type: z.string().describe("A, AAAA, … or TYPE65280"),
   rcode: z.string().nullable().describe("NOERROR, NXDOMAIN, …; null where no answer came in time"),
   answers: z.array(z.string()).describe("addresses and names of the answer"),
@@ -29,7 +31,10 @@ export const requestEventSchema = z.object({
   application: z.enum(applications),
   method: z.string().describe("HTTP method, or the verb of a statement or command"),
   target: z.string().nullable().describe("HTTP path without its query; null for databases"),
-  status: z.string().nullable().describe("HTTP status, SQLSTATE, MySQL error number, first word of a Redis error"),
+  status: z
+    .string()
+    .nullable()
+    .describe("HTTP status, SQLSTATE, MySQL error number, first word of a Redis error"),
   isError: z.boolean(),
   latencyMs: z.number(),
   encrypted: z.boolean().describe("seen inside TLS, by a probe on OpenSSL"),

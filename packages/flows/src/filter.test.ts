@@ -6,8 +6,22 @@ import { compileFilter, type FlowFacts, type FlowFilter, parseAddressPrefix } fr
 import { protocolName, protocolNumber, protocolNumbers, tcpFlagNames } from "./protocols.ts";
 
 const nowMs = Date.parse("2026-11-22T12:00:00Z");
-const curl = { pid: 42, comm: "curl", executable: "/usr/bin/curl", cgroup: null, unit: null, container: null };
-const node = { pid: 7, comm: "MainThread", executable: "/opt/node/bin/node", cgroup: null, unit: null, container: null };
+const curl = {
+  pid: 42,
+  comm: "curl",
+  executable: "/usr/bin/curl",
+  cgroup: null,
+  unit: null,
+  container: null,
+};
+const node = {
+  pid: 7,
+  comm: "MainThread",
+  executable: "/opt/node/bin/node",
+  cgroup: null,
+  unit: null,
+  container: null,
+};
 const flow: FlowFacts = {
   source: { ip: "10.1.2.3", port: 40_000 },
   destination: { ip: "2001:db8::5", port: 443 },

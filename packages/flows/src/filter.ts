@@ -5,14 +5,16 @@ import { flowsFail } from "./errors.ts";
 import type { Flow, FlowProcess, FlowQuery } from "./flow.ts";
 import { protocolNumber } from "./protocols.ts";
 
-/** What a filter looks at; a `Flow` is one. */
-export interface FlowFacts extends Pick<Flow, "protocol" | "start" | "end" | "process" | "peerProcess"> {
-  readonly source: Omit<Flow["source"], "name">;
-  readonly destination: Omit<Flow["destination"], "name">;
+/** What a filter looks at; a `Flow` is one. What is left out is unknown, and matches no filter that asks for it. */
+export interface FlowFacts
+  extends Pick<Flow, "protocol" | "start" | "end" | "process" | "peerProcess">,
+    Partial<Pick<Flow, "id" | "tls" | "drops">> {
+  readonly source: Omit<Flow["source"], "name"> & Partial<Pick<Flow["source"], "name">>;
+  readonly destination: Omit<Flow["destination"], "name"> & Partial<Pick<Flow["destination"], "name">>;
 }
 
 /** The part of a query that a single flow can answer; limits and pages come after it. */
-export type FlowFilter = Pick<FlowQuery, "ip" | "port" | "protocol" | "process" | "since" | "until">;
+export type FlowFilter = Omit<FlowQuery, "last" | "limit" | "after">;
 
 export interface AddressPrefix {
   /** 16 bytes, IPv4 as `::ffff:a.b.c.d`. */
@@ -47,6 +49,25 @@ export function compileFilter(query: FlowFilter, nowMs: number): (flow: FlowFact
     const isWanted = processTest(query.process);
     tests.push((flow) => isWanted(flow.process) || isWanted(flow.peerProcess));
   }
+  if (query.unit !== undefined) {
+    const isWanted = unitTest(query.unit);
+    tests.push((flow) => isWanted(flow.process) || isWanted(flow.peerProcess));
+  }
+  if (query.container !== undefined) {
+    const isWanted = containerTest(query.container);
+    tests.push((flow) => isWanted(flow.process) || isWanted(flow.peerProcess));
+  }
+  if (query.name !== undefined) {
+    const isWanted = nameTest(query.name);
+    tests.push(({ source, destination, tls }) =>
+      [source.name, destination.name, tls?.serverName].some((name) => name != null && isWanted(name)),
+    );
+  }
+  if (query.dropped !== undefined) {
+    const wanted = query.dropped === "true";
+    tests.push((flow) => (flow.drops != null) === wanted);
+  }
+  if (query.id !== undefined) tests.push((flow) => flow.id === query.id);
   if (query.since !== undefined) {
     const since = requireMoment("since", query.since, nowMs);
     tests.push((flow) => Date.parse(flow.end) >= since);
@@ -99,6 +120,29 @@ export function processTest(text: string): (process: FlowProcess | null) => bool
       process.executable?.endsWith(`/${text}`) === true);
 }
 
+/** The test of `unit`: the name of a systemd unit, with or without `.service`. */
+export function unitTest(text: string): (process: FlowProcess | null) => boolean {
+  if (text.trim() === "") throw invalid("unit", text, "write the name of a systemd unit: nginx.service");
+  return (process) => process?.unit != null && (process.unit === text || process.unit === `${text}.service`);
+}
+
+/** The test of `container`: its id, or the first 12 digits of it or more, as container tools print them. */
+export function containerTest(text: string): (process: FlowProcess | null) => boolean {
+  if (!/^[0-9A-Za-z][\w.-]*$/.test(text)) throw invalid("container", text, "write a container's id");
+  return (process) =>
+    process?.container != null &&
+    (process.container === text || (text.length >= 12 && process.container.startsWith(text)));
+}
+
+/** The test of `name`: a DNS name, or `*.example.org` for all names below one. Upper and lower case are the same. */
+export function nameTest(text: string): (name: string) => boolean {
+  const wanted = text.trim().toLowerCase().replace(/\.$/, "");
+  const below = wanted.startsWith("*.") ? wanted.slice(1) : undefined;
+  if (wanted === "" || below === "." || (below ?? wanted).includes("*"))
+    throw invalid("name", text, "write a DNS name, or *.example.org for all below one");
+  return (name) => (below === undefined ? name.toLowerCase() === wanted : name.toLowerCase().endsWith(below));
+}
+
 /** @throws X0_FLOWS_INVALID_FILTER */
 export function requireProtocol(text: string): number {
   const number = protocolNumber(text.trim());
@@ -113,7 +157,8 @@ function requirePort(port: number): number {
   return port;
 }
 
-function requireMoment(name: "since" | "until", text: string, nowMs: number): number {
+/** @throws X0_FLOWS_INVALID_FILTER */
+export function requireMoment(name: "since" | "until", text: string, nowMs: number): number {
   try {
     return parseMoment(text, nowMs);
   } catch (error) {

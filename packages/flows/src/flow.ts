@@ -91,7 +91,10 @@ export const flowSchema = z.object({
     .nullable()
     .describe("on ports of flows.request_ports"),
   drops: z
-    .object({ packets: z.number().int(), reason: z.string().describe("of the latest, as the kernel names it") })
+    .object({
+      packets: z.number().int(),
+      reason: z.string().describe("of the latest, as the kernel names it"),
+    })
     .nullable()
     .describe("packets that the kernel dropped"),
 });
@@ -106,6 +109,11 @@ export const flowListSchema = z.object({
     from: z.iso.datetime(),
     to: z.iso.datetime(),
     lostPackets: z.number().int().describe("counted by the kernel but in no flow any more"),
+    lostEvents: z.number().int().optional().describe("starts and ends of flows that found no room"),
+    gaps: z
+      .array(z.object({ from: z.iso.datetime(), to: z.iso.datetime(), reason: z.string() }))
+      .optional()
+      .describe("where something is missing, and why; oldest first"),
   }),
 });
 
@@ -117,6 +125,17 @@ export const flowQuerySchema = z.object({
   port: z.coerce.number().int().min(0).max(65535).optional().describe("port of either side"),
   protocol: z.string().optional().describe("tcp, udp, icmp, icmpv6 or a number"),
   process: z.string().optional().describe("name, executable or pid of either process"),
+  unit: z.string().optional().describe("systemd unit of either process"),
+  container: z
+    .string()
+    .optional()
+    .describe("container of either process: its id, or 12 digits of it or more"),
+  name: z
+    .string()
+    .optional()
+    .describe("name of either side, or the TLS server's; *.example.org for all below"),
+  dropped: z.enum(["true", "false"]).optional().describe("only flows with packets that the kernel dropped"),
+  id: z.string().optional().describe("only this flow"),
   since: z.string().optional().describe("15m, 2h or an ISO 8601 time; flows with a packet since then"),
   until: z.string().optional().describe("likewise; flows that began before then"),
   last: z.coerce.number().int().min(1).max(100_000).optional().describe("only the newest so many"),

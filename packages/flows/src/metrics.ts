@@ -1,9 +1,16 @@
 import type { Metrics } from "@x0tta6bl4/core";
 import { flowsMetrics } from "@x0tta6bl4/telemetry";
 import type { Totals } from "./capture/contract.ts";
+import type { Sample } from "./recording/sink.ts";
 
 /** Hands the capturing side's sums to the metrics. */
-export function createFlowMetrics(metrics: Metrics): { take(totals: Totals): void } {
+export interface FlowMetrics {
+  take(totals: Totals): void;
+  /** What the recording thread counted. */
+  takeSamples(samples: readonly Sample[]): void;
+}
+
+export function createFlowMetrics(metrics: Metrics): FlowMetrics {
   const flows = metrics.counter(flowsMetrics.flows);
   const packets = metrics.counter(flowsMetrics.packets);
   const bytes = metrics.counter(flowsMetrics.bytes);
@@ -17,8 +24,16 @@ export function createFlowMetrics(metrics: Metrics): { take(totals: Totals): voi
   const programEvents = metrics.counter(flowsMetrics.programEvents);
   const programLost = metrics.counter(flowsMetrics.programLost);
   const programRunSeconds = metrics.counter(flowsMetrics.programRunSeconds);
+  const takeInsight = insightMetrics(metrics);
   return {
+    takeSamples(samples) {
+      for (const { metric, labels, value } of samples) {
+        if (metric.type === "gauge") metrics.gauge(metric).set(labels, value);
+        else metrics.counter(metric).setTotal(labels, value);
+      }
+    },
     take(totals) {
+      takeInsight(totals);
       for (const { direction, protocol, place, ...sums } of totals.traffic) {
         const labels = { direction, protocol, place };
         flows.setTotal(labels, sums.flows);
@@ -39,5 +54,36 @@ export function createFlowMetrics(metrics: Metrics): { take(totals: Totals): voi
           programRunSeconds.setTotal({ program: program.name }, program.runSeconds);
       }
     },
+  };
+}
+
+function insightMetrics(metrics: Metrics): (totals: Totals) => void {
+  const dropped = metrics.counter(flowsMetrics.droppedPackets);
+  const connect = metrics.histogram(flowsMetrics.connectSeconds);
+  const retransmits = metrics.counter(flowsMetrics.retransmits);
+  const dns = metrics.counter(flowsMetrics.dnsQueries);
+  const dnsSeconds = metrics.histogram(flowsMetrics.dnsSeconds);
+  const requests = metrics.counter(flowsMetrics.requests);
+  const requestSeconds = metrics.histogram(flowsMetrics.requestSeconds);
+  const unread = metrics.counter(flowsMetrics.unread);
+  const scans = metrics.counter(flowsMetrics.scans);
+  const skipped = metrics.counter(flowsMetrics.skipped);
+  const forgotten = metrics.counter(flowsMetrics.forgottenEvents);
+  const unrecorded = metrics.counter(flowsMetrics.unrecorded);
+  return ({ insight, unrecorded: leftOut }) => {
+    for (const [reason, packets] of insight.drops) dropped.setTotal({ reason }, packets);
+    connect.setTotals({}, insight.connects.counts, insight.connects.sum);
+    retransmits.setTotal({}, insight.retransmits);
+    for (const [rcode, count] of insight.dns) dns.setTotal({ rcode }, count);
+    dnsSeconds.setTotals({}, insight.dnsLatency.counts, insight.dnsLatency.sum);
+    for (const [application, outcome, count] of insight.requests)
+      requests.setTotal({ application, outcome }, count);
+    for (const [application, { counts, sum }] of insight.requestLatency)
+      requestSeconds.setTotals({ application }, counts, sum);
+    for (const [application, count] of insight.unread) unread.setTotal({ application }, count);
+    for (const [scan, count] of insight.scans) scans.setTotal({ scan }, count);
+    skipped.setTotal({}, insight.skipped);
+    forgotten.setTotal({}, insight.forgottenEvents);
+    unrecorded.setTotal({}, leftOut);
   };
 }

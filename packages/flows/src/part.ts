@@ -1,17 +1,18 @@
 /**
- * Flows as a part of the node: a worker thread captures, this side answers HTTP and feeds the metrics. Where
- * the kernel or the privileges do not allow it, the part is off and says why; the node runs on.
+ * Flows as a part of the node: one worker thread captures, another records, this side answers HTTP and feeds the
+ * metrics. Where the kernel or the privileges do not allow it, the part is off and says why; the node runs on.
  */
-import { Worker } from "node:worker_threads";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { MessageChannel } from "node:worker_threads";
 import {
   type Channel,
   type Feature,
   type Health,
-  openChannel,
+  messageOf,
   type Part,
   type PartContext,
   type PartDefinition,
-  siblingModule,
   X0Error,
 } from "@x0tta6bl4/core";
 import type { CaptureContract, Totals } from "./capture/contract.ts";
@@ -23,8 +24,10 @@ import { createFlowMetrics } from "./metrics.ts";
 import { flowsCommands } from "./observe/command.ts";
 import { missingPrivilege } from "./privilege.ts";
 import { createHistory } from "./rates.ts";
+import type { RecordingContract } from "./recording/contract.ts";
 import { flowRoutes } from "./routes.ts";
 import { busiestTalkers } from "./talkers.ts";
+import { startThread, type Thread } from "./thread.ts";
 
 export const flowsPart: PartDefinition<FlowsConfig> = {
   name: "flows",
@@ -35,15 +38,21 @@ export const flowsPart: PartDefinition<FlowsConfig> = {
   commands: flowsCommands,
 };
 
-function createFlowsPart({ config, log, metrics }: PartContext<FlowsConfig>): Part {
+interface Threads {
+  readonly capture: Thread<CaptureContract>;
+  readonly recording: Thread<RecordingContract>;
+}
+
+function createFlowsPart({ config, dataDirectory, log, metrics }: PartContext<FlowsConfig>): Part {
   const history = createHistory();
   const figures = createFlowMetrics(metrics);
-  let features: readonly Feature[] = [];
-  let worker: Worker | undefined;
-  let channel: Channel<CaptureContract> | undefined;
+  let captureFeatures: readonly Feature[] = [];
+  let recordingFeatures: readonly Feature[] = [];
+  let threads: Threads | undefined;
+  let isOpen = false;
 
   const turnOff = (feature: Feature): void => {
-    features = [feature];
+    captureFeatures = [feature];
     log.warn("flows are not observed", { reason: feature.reason, hint: feature.hint });
   };
   const take = (totals: Totals): void => {
@@ -51,17 +60,47 @@ function createFlowsPart({ config, log, metrics }: PartContext<FlowsConfig>): Pa
     history.take(totals);
   };
   const captured = (): Channel<CaptureContract> => {
-    if (channel === undefined)
-      throw flowsFail("X0_FLOWS_OFF", `flows are not observed: ${features[0]?.reason ?? "not started"}`, {
-        hint: features[0]?.hint ?? "x0 doctor",
-      });
-    return channel;
+    if (threads === undefined || !isOpen)
+      throw flowsFail(
+        "X0_FLOWS_OFF",
+        `flows are not observed: ${captureFeatures[0]?.reason ?? "not started"}`,
+        {
+          hint: captureFeatures[0]?.hint ?? "x0 doctor",
+        },
+      );
+    return threads.capture.channel;
   };
+  const stop = async (deadlineMs: number): Promise<void> => {
+    const running = threads;
+    threads = undefined;
+    isOpen = false;
+    if (running === undefined) return;
+    const deadline = performance.now() + deadlineMs;
+    const left = (): number => Math.max(0, deadline - performance.now());
+    // The capturing side hands over its last records, then the recording one writes them.
+    await running.capture.stop(() => running.capture.channel.call("close", undefined), left() / 2);
+    const forRecords = left();
+    await running.recording.stop(() => running.recording.channel.call("close", forRecords), forRecords);
+  };
+  /** A thread that dies takes its half of the part with it; the other half and the node go on. */
+  const watch = (channel: Channel<CaptureContract> | Channel<RecordingContract>, lost: () => void): void => {
+    void channel.closed.then((error) => {
+      if (threads === undefined) return;
+      lost();
+      log.error("a thread of flows ended", { error: error?.message });
+    });
+  };
+  const failed = (name: string): Feature => ({
+    name,
+    state: "failed",
+    reason: "its thread ended",
+    hint: "start x0 up again; its log says why",
+  });
 
   return {
     async start() {
       if (!config.enabled) {
-        features = [
+        captureFeatures = [
           {
             name: "flows",
             state: "off",
@@ -73,59 +112,51 @@ function createFlowsPart({ config, log, metrics }: PartContext<FlowsConfig>): Pa
       }
       const missing = missingPrivilege();
       if (missing !== undefined) return turnOff(missing);
-      const thread = new Worker(siblingModule("capture/worker", import.meta.url), {
-        name: "x0-flows",
-        // It keeps flows off the heap; a small nursery saves 10 MB of resident memory.
-        resourceLimits: { maxYoungGenerationSizeMb: 4 },
+      const { port1, port2 } = new MessageChannel();
+      const started: Threads = {
+        recording: startThread("recording/worker", "x0-records", port2),
+        capture: startThread("capture/worker", "x0-flows", port1),
+      };
+      threads = started;
+      const { channel } = started.capture;
+      channel.on("totals", take);
+      channel.on("features", (latest) => {
+        captureFeatures = latest;
       });
-      const opened = openChannel<CaptureContract>(thread);
-      worker = thread;
-      opened.on("totals", take);
-      opened.on("features", (latest) => {
-        features = latest;
+      started.recording.channel.on("features", (latest) => {
+        recordingFeatures = latest;
       });
+      started.recording.channel.on("samples", figures.takeSamples);
       try {
-        features = await opened.call("open", captureOptions(config));
-        channel = opened;
+        const folder = join(dataDirectory, "flows");
+        [recordingFeatures, captureFeatures] = await Promise.all([
+          started.recording.channel.call("open", { config, folder, version: version() }),
+          channel.call("open", captureOptions(config)),
+        ]);
+        isOpen = true;
       } catch (error) {
-        await thread.terminate();
-        worker = undefined;
+        await stop(1000);
         // A wrong setting is the operator's to mend; a missing kernel feature is not worth the whole node.
         if (!(error instanceof X0Error) || error.exit !== 3) throw error;
         turnOff({
           name: "packets",
           state: "off",
-          reason: error.message,
+          reason: messageOf(error),
           ...(error.hint === undefined ? {} : { hint: error.hint }),
         });
         return;
       }
-      void opened.closed.then((error) => {
-        if (worker === undefined) return;
-        channel = undefined;
-        features = [
-          {
-            name: "packets",
-            state: "failed",
-            reason: `the capturing thread ended: ${error?.message ?? "no error"}`,
-            hint: "start x0 up again",
-          },
-        ];
-        log.error("the capturing thread ended", { error: error?.message });
+      watch(channel, () => {
+        isOpen = false;
+        captureFeatures = [failed("packets")];
+      });
+      watch(started.recording.channel, () => {
+        recordingFeatures = [failed("records")];
       });
     },
-    async stop(deadlineMs) {
-      const thread = worker;
-      const open = channel;
-      worker = undefined;
-      channel = undefined;
-      if (thread === undefined) return;
-      const late = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
-      if (open !== undefined) await Promise.race([open.call("close", undefined), late]);
-      // Closing the thread closes what is still open: all links go with their descriptors.
-      await thread.terminate();
-    },
+    stop,
     health(): Health {
+      const features = [...captureFeatures, ...recordingFeatures];
       const states = features.map((feature) => feature.state);
       const worst =
         (["failed", "off", "degraded", "on"] as const).find((state) => states.includes(state)) ?? "off";
@@ -133,10 +164,16 @@ function createFlowsPart({ config, log, metrics }: PartContext<FlowsConfig>): Pa
       return { state: worst === "off" && states.includes("on") ? "degraded" : worst, features };
     },
     async banner() {
-      if (channel === undefined) return [];
-      const list: FlowList = await channel.call("list", { limit: 10_000 });
+      if (!isOpen) return [];
+      const list: FlowList = await captured().call("list", { limit: 10_000 });
       return busiestTalkers(list.flows);
     },
     routes: flowRoutes({ captured, history }),
   };
+}
+
+/** Of this package, which is the product's. */
+function version(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
 }

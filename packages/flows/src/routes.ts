@@ -8,6 +8,8 @@ import {
 } from "@x0tta6bl4/core";
 import { z } from "zod";
 import type { CaptureContract } from "./capture/contract.ts";
+import { type FlowEvent, flowEventSchema } from "./event.ts";
+import { compileFilter } from "./filter.ts";
 import { type FlowQuery, flowChangeSchema, flowListSchema, flowQuerySchema } from "./flow.ts";
 import type { RateHistory } from "./rates.ts";
 
@@ -61,6 +63,7 @@ export function flowRoutes({ captured, history }: FlowSources): readonly (Route 
       query: followQuerySchema,
       events: {
         flow: flowChangeSchema,
+        insight: flowEventSchema,
         totals: ratePointSchema,
         dropped: z.object({ count: z.number().int().describe("changes that found no room in a queue") }),
       },
@@ -76,12 +79,19 @@ async function* follow(
   { query, signal }: RouteRequest,
 ): AsyncIterable<StreamEvent> {
   const { updates, ...filters } = query as z.infer<typeof followQuerySchema>;
+  const matches = compileFilter(filters, Date.now());
+  // An event has no end of its own, and names one process only.
+  const isWanted = (event: FlowEvent): boolean =>
+    matches({ ...event, start: event.time, end: event.time, peerProcess: null });
   const queue = boundedQueue<StreamEvent>(QUEUED_EVENTS);
   let told = 0;
   const stopListening = channel.on("changes", (message) => {
     if (message.id !== id) return;
     for (const change of message.changes) queue.push({ event: "flow", data: change });
     told += message.dropped;
+  });
+  const stopInsight = channel.on("insight", (events) => {
+    for (const event of events) if (isWanted(event)) queue.push({ event: "insight", data: event });
   });
   const stopRates = history.follow((point) => queue.push({ event: "totals", data: point }));
   const end = (): void => queue.close();
@@ -100,6 +110,7 @@ async function* follow(
   } finally {
     signal.removeEventListener("abort", end);
     stopListening();
+    stopInsight();
     stopRates();
     queue.close();
     // The capturing thread may be gone by now, and the follower with it.

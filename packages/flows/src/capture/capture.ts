@@ -6,28 +6,40 @@
  * Reading rule: the kernel's totals are read before the map. Every packet in them is in some flow by then, so what
  * the flows lack was evicted and is lost: the figure can be late, never false.
  */
-import { type Clock, type Feature, parseMoment } from "@x0tta6bl4/core";
-import { flowsFail } from "../errors.ts";
-import { parseAddressPrefix, processTest, requireProtocol } from "../filter.ts";
-import type { Flow, FlowChange, FlowList, FlowQuery } from "../flow.ts";
+import { randomInt } from "node:crypto";
+import type { Clock, Feature } from "@x0tta6bl4/core";
+import { watchTranslations } from "../conntrack/watch.ts";
+import { type FlowEvent, partiesOf } from "../event.ts";
+import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import { eventType, flowEventLayout, flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
+import { type DropReasons, kernelDropReasons } from "../insight/drop-reasons.ts";
+import { createScanDetector } from "../insight/scans.ts";
 import { mapAccess, readBatches } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
 import { protocolNumbers } from "../protocols.ts";
 import type { CaptureOptions, Totals } from "./contract.ts";
-import { describe, type Names, passes, type RawFilter } from "./describe.ts";
+import { createCoverage } from "./coverage.ts";
+import type { Names } from "./describe.ts";
+import { createDropCounts } from "./drop-counts.ts";
+import { createBatchWriter } from "./encode.ts";
 import { createFollowers } from "./followers.ts";
+import { createInsight } from "./insight.ts";
+import { createInsightSums } from "./insight-sums.ts";
+import { createJoins } from "./joins.ts";
 import { type KernelSide, openKernelSide } from "./kernel-side.ts";
+import { createLearnedStore } from "./learned-store.ts";
 import { createProcesses } from "./processes.ts";
+import { compileQuery, parseCursor } from "./query.ts";
+import { createRecorder, type RecordMessage } from "./recorder.ts";
 import {
   createFlowTable,
   type Delta,
   FLOW_WORDS,
   KEY_WORDS,
+  openedBySecond,
   protocolOf,
-  type Raw,
   TICK_MS,
   ticks,
   UNKNOWN,
@@ -36,6 +48,7 @@ import {
 } from "./table.ts";
 import { createTally } from "./tally.ts";
 import { createUndecided } from "./undecided.ts";
+import { createView } from "./view.ts";
 
 const BATCH = 1024;
 /** Packets of a closed connection that may still come: the last ACK, a retransmitted FIN. */
@@ -45,6 +58,10 @@ const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirs
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
 const FIND_OWNERS_MS = 5000;
+/** Translated connections known at once; as many as the kernel tracks on a small host by default. */
+const MOST_TRANSLATED = 65_536;
+/** Events that wait for followers: those of a second. */
+const MOST_NEWS = 2000;
 
 /** How long the ring may wait after a drain of so many events: a busy one is read often, a quiet one rarely. */
 export function pollDelayMs(events: number): number {
@@ -61,6 +78,10 @@ export interface Capture {
   drain(): number;
   /** Reads the whole map and ends what is over. */
   read(): void;
+  /** Hands the recording side what happened since the last call. */
+  record(): void;
+  /** The recording side has taken a batch. */
+  recorded(): void;
   /** Device news, one waiting device at a time. @returns whether more devices wait. */
   tend(): boolean;
   close(): void;
@@ -68,6 +89,9 @@ export interface Capture {
 
 export interface CaptureOutput {
   changes(id: number, changes: readonly FlowChange[], dropped: number): void;
+  /** Only while somebody follows. */
+  events(events: readonly FlowEvent[]): void;
+  record(message: RecordMessage): void;
 }
 
 /**
@@ -84,7 +108,8 @@ export function openCapture(
   // Idle times below the linger time hold too.
   const lingerTicks = Math.min(LINGER_MS, options.idleMs, options.tcpIdleMs) / TICK_MS;
   // Twice what the kernel keeps: until the next read, flows that it has evicted still count as active.
-  const table = createFlowTable(2 * options.maxFlows + options.recentFlows, options.recentFlows);
+  const capacity = 2 * options.maxFlows + options.recentFlows;
+  const table = createFlowTable(capacity, options.recentFlows);
   const tally = createTally();
   const undecided = createUndecided();
   /** Whether what is entered comes from the ring, not from a read of the map. */
@@ -124,7 +149,94 @@ export function openCapture(
     interfaceName: kernel.attachments.interfaceName,
     process: processes.get,
   };
-  const flowOf = (slot: number): Flow => describe(table.raw(slot), table.isActive(slot), names);
+  let reasons: DropReasons | undefined;
+  const reasonName = (reason: number): string => reasons?.name(reason) ?? String(reason);
+  const seed = randomInt(2 ** 31);
+  const learned = createLearnedStore(capacity);
+  const joins = createJoins(table.raw);
+  const view = createView({
+    table,
+    joins,
+    learned,
+    names,
+    dnsNames: () => insight.names,
+    reasonName,
+    nowMs: clock.nowMs,
+  });
+  const flowOf = view.flow;
+  const writer = createBatchWriter(names);
+  const recorder = createRecorder({
+    capacity,
+    writer,
+    write: (slot, change, earlier) => view.write(writer, slot, change, earlier),
+    isActive: (slot) => table.isActive(slot) && !joins.isHidden(slot),
+    counters: view.counters,
+    send: output.record,
+  });
+  const coverage = createCoverage(clock);
+  const sums = createInsightSums(options.bounds);
+  let news: FlowEvent[] = [];
+  let forgottenEvents = 0;
+  const emit = (event: FlowEvent): void => {
+    recorder.event(event);
+    if (followers.count === 0) return;
+    if (news.length < MOST_NEWS) news.push(event);
+    else forgottenEvents++;
+  };
+  const insight = createInsight({
+    flows: {
+      slotOfId: table.slotOfId,
+      flagsOf: table.flagsOf,
+      kindOf: table.kindOf,
+      flow: flowOf,
+    },
+    learned,
+    places: names,
+    sums,
+    seed,
+    nowMs: clock.nowMs,
+    reasonName,
+    emit,
+    onLearned: recorder.learned,
+    wantsRequests: () => options.recordRequests || followers.count > 0,
+  });
+  const scans = createScanDetector({
+    scanThreshold: options.scanThreshold,
+    floodThreshold: options.floodThreshold,
+    seed,
+    onFinding(finding) {
+      sums.scan(finding.scan);
+      const slot = table.slotOfId(finding.flowId >>> 0, Math.floor(finding.flowId / 2 ** 32));
+      if (slot < 0) return;
+      const time = new Date(clock.nowMs()).toISOString();
+      const { scan, count, seconds } = finding;
+      emit({ kind: "scan", ...partiesOf(flowOf(slot), time), scan, count, seconds });
+    },
+  });
+  const drops = createDropCounts(libc, kernel.maps.drops);
+  const translations = watchTranslations(libc, {
+    namespaces: kernel.attachments.namespaces,
+    max: MOST_TRANSLATED,
+    onTranslated: ({ keys: pair }) => {
+      const slots = [0, KEY_WORDS].map((at) => slotOfKey(pair, at)) as [number, number];
+      joinPair(slots, pair);
+    },
+  });
+
+  /** The slot of a flow by its key, through the kernel's map; -1 where there is none. */
+  function slotOfKey(words: Uint32Array, at: number): number {
+    removedKey.set(words.subarray(at, at + KEY_WORDS));
+    return access.lookup(kernel.maps.flows, key, value) < 0 ? -1 : table.slotOf(removed, 0);
+  }
+
+  /** @param slots of the original and the translated tuple, -1 where there is no flow. */
+  function joinPair(slots: readonly [number, number], pair: Uint32Array, at = 0): void {
+    const [original, translated] = slots;
+    if (original >= 0 && translated >= 0) joins.join(original, translated);
+    else if (original >= 0) joins.note(original, pair, at + KEY_WORDS);
+    else if (translated >= 0) joins.note(translated, pair, at);
+    if (original >= 0) recorder.learned(original);
+  }
 
   const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
     // A flood beyond the table: the next read finds the flow if the kernel still has it, else it counts as lost.
@@ -133,6 +245,8 @@ export function openCapture(
       return;
     }
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
+    learned.clear(slot);
+    joins.clear(slot);
     const flags = words[flowAt + word.flags] as number;
     if (isRing && (flags & PLACE_KNOWN) === 0) undecided.add(slot, delta);
     else tally.add(flags, keyWords[keyAt + word.kind] as number, delta, true);
@@ -142,8 +256,37 @@ export function openCapture(
         words[flowAt + word.process + side] as number,
         words[flowAt + word.process + side + 1] as number,
       );
-    if (isOrphan(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number)) orphans++;
+    const kind = keyWords[keyAt + word.kind] as number;
+    if (isOrphan(flags, kind)) orphans++;
+    const other = translations.translations.find(keyWords, keyAt);
+    if (other >= 0) {
+      const { keys: pairs, isOriginal } = translations.translations;
+      const isFirst = !isOriginal(other);
+      const there = slotOfKey(pairs, other);
+      joinPair(isFirst ? [slot, there] : [there, slot], pairs, isFirst ? other - KEY_WORDS : other);
+    }
+    if (joins.isHidden(slot)) return;
+    watchForScans(keyWords, keyAt, words, flowAt);
+    recorder.started(slot);
     followers.started(slot);
+  };
+
+  const watchForScans = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
+    const flags = words[flowAt + word.flags] as number;
+    const protocol = protocolOf(keyWords[keyAt + word.kind] as number);
+    const opener = openedBySecond(flags) ? 1 : 0;
+    const hasPorts = protocol === protocolNumbers.tcp || protocol === protocolNumbers.udp;
+    const ports = keyWords[keyAt + word.port] as number;
+    scans.flow(
+      keyWords,
+      keyAt + 4 * opener,
+      keyAt + 4 * (1 - opener),
+      !hasPorts ? 0 : opener === 0 ? ports >>> 16 : ports & 0xffff,
+      protocol,
+      clock.nowMs(),
+      (flags & flowFlag.openerGuessed) === 0,
+      u64(words, flowAt + word.id),
+    );
   };
 
   /** Enters a report. What runs for every flow of a read is kept this small so that it is inlined there. */
@@ -151,34 +294,59 @@ export function openCapture(
     const slot = table.update(words, flowAt, delta);
     if (slot >= 0) {
       tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, false);
-      followers.updated(slot);
+      if (!joins.isHidden(slot)) followers.updated(slot);
     } else if (slot === UNKNOWN) enterFresh(keyWords, keyAt, words, flowAt);
   };
 
   const finish = (slot: number): void => {
     if (!table.isActive(slot)) return;
+    const { words, flow } = table.raw(slot);
+    insight.ended(u64(words, flow + word.id));
     table.end(slot);
+    if (joins.isHidden(slot)) return;
+    recorder.ended(slot);
     followers.ended(slot);
   };
 
+  const takeFlow = (words: Uint32Array, at: number): void => {
+    const flowAt = at + flowEventLayout.flow / 4;
+    enter(words, at + flowEventLayout.key / 4, words, flowAt);
+    if (words[at] !== eventType.flowReplaced) return;
+    const slot = table.slotOf(words, flowAt);
+    if (slot >= 0) finish(slot);
+  };
+
+  const takeEvent = (words: Uint32Array, at: number): void => {
+    const type = words[at];
+    if (type === eventType.payload) insight.payload(words, at);
+    else if (type === eventType.exchange) insight.exchange(words, at);
+    else if (type === eventType.tcp) insight.connection(words, at);
+    else if (type === eventType.drop) insight.drop(words, at);
+    else takeFlow(words, at);
+  };
+
   const drainRing = (): number => {
+    // The kernel tells of a translation before the translated packet makes its flow: with these in order, both halves
+    // of a connection are known as such when the second one comes.
+    const until = ring.produced();
+    translations.poll(clock.nowMs());
     isRing = true;
-    const count = ring.drain((words, at) => {
-      const keyAt = at + flowEventLayout.key / 4;
-      const flowAt = at + flowEventLayout.flow / 4;
-      enter(words, keyAt, words, flowAt);
-      if (words[at] !== eventType.flowReplaced) return;
-      const slot = table.slotOf(words, flowAt);
-      if (slot >= 0) finish(slot);
-    });
+    const count = ring.drain(takeEvent, undefined, until);
     isRing = false;
     return count;
   };
 
   const drain = (): number => {
     const count = drainRing();
-    followers.flush(flowOf);
+    tell();
     return count;
+  };
+
+  const tell = (): void => {
+    followers.flush(flowOf);
+    if (news.length === 0) return;
+    output.events(news);
+    news = [];
   };
 
   /** Takes a flow out of the kernel's map with its very last figures. */
@@ -199,11 +367,20 @@ export function openCapture(
     return !isAnswered || idleMs > options.tcpIdleMs;
   };
 
+  /** The same of both halves of a translated connection together. */
+  const isConnectionOver = (slot: number, nowTicks: number): boolean => {
+    const { words, key: keyAt, flow } = view.raw(slot);
+    const idleTicks = (nowTicks - (words[flow + word.last] as number)) | 0;
+    return idleTicks > lingerTicks && isOver(words[keyAt + word.kind] as number, words, flow, idleTicks);
+  };
+
   function read(): void {
     readMap();
     // Only the end of a read makes room: what found none is met by the next.
     if (isFull) readMap();
-    followers.flush(flowOf);
+    insight.expire(Number(clock.monotonicNs()));
+    scans.expire(clock.nowMs());
+    tell();
   }
 
   function readMap(): void {
@@ -214,7 +391,10 @@ export function openCapture(
     const nowNs = Number(clock.monotonicNs());
     const offset = clock.nowMs() - nowNs / 1e6;
     // A step of the clock or a suspended machine; jitter must not move the times of flows.
-    if (Math.abs(offset - offsetMs) > 1000) offsetMs = offset;
+    if (Math.abs(offset - offsetMs) > 1000) {
+      coverage.stepped(offset - offsetMs);
+      offsetMs = offset;
+    }
     const nowTicks = ticks(nowNs);
     const over: number[] = [];
     isFull = false;
@@ -225,11 +405,13 @@ export function openCapture(
         const flowAt = index * FLOW_WORDS;
         enter(batchKeys, keyAt, batchValues, flowAt);
         const idleTicks = (nowTicks - (batchValues[flowAt + word.last] as number)) | 0;
-        if (
-          idleTicks > lingerTicks &&
-          isOver(batchKeys[keyAt + word.kind] as number, batchValues, flowAt, idleTicks)
-        )
-          over.push(table.slotOf(batchValues, flowAt));
+        if (idleTicks <= lingerTicks) continue;
+        const slot = table.slotOf(batchValues, flowAt);
+        const isDone =
+          joins.partnerOf(slot) < 0
+            ? isOver(batchKeys[keyAt + word.kind] as number, batchValues, flowAt, idleTicks)
+            : isConnectionOver(slot, nowTicks);
+        if (isDone) over.push(slot);
       }
       // A full read takes long enough for a busy ring to fill.
       drainRing();
@@ -276,36 +458,44 @@ export function openCapture(
     notIp: kernelTotals.notIp,
     malformed: kernelTotals.malformed,
     programs: kernelTotals.programs,
+    insight: {
+      ...sums.totals(),
+      drops: [...drops.read()].map(([reason, packets]) => [reasonName(reason), packets]),
+      skipped: kernelTotals.skipped,
+      forgottenEvents,
+    },
+    unrecorded: recorder.unrecorded,
   });
 
   return {
-    features: () => kernel.features(),
+    features: () => [...kernel.features(), translations.feature()],
     list(query) {
       refresh();
       const nowMs = clock.nowMs();
-      const matches = compile(query, nowMs, names);
+      const matches = compileQuery(query, nowMs, names);
       const after = query.after === undefined ? undefined : parseCursor(query.after);
       const limit = Math.min(query.limit, query.last ?? query.limit);
-      const flows: Flow[] = [];
+      const slots: number[] = [];
       let next: string | null = null;
       let cursorOfLast: string | null = null;
       for (const slot of table.newestFirst()) {
-        const raw = table.raw(slot);
+        if (joins.isHidden(slot)) continue;
+        const raw = view.raw(slot);
         const firstNs = u64(raw.words, raw.flow + word.firstNs);
         const id = u64(raw.words, raw.flow + word.id);
         if (after !== undefined && (firstNs > after.firstNs || (firstNs === after.firstNs && id >= after.id)))
           continue;
-        if (!matches(raw)) continue;
-        if (flows.length === limit) {
+        if (!matches(slot, raw, flowOf)) continue;
+        if (slots.length === limit) {
           // `last` is all that was asked for.
           if (query.last !== limit) next = cursorOfLast;
           break;
         }
-        flows.push(flowOf(slot));
+        slots.push(slot);
         cursorOfLast = `${firstNs}-${id}`;
       }
       return {
-        flows,
+        flows: view.flows(slots),
         next,
         covers: {
           from: new Date(startedMs).toISOString(),
@@ -315,8 +505,8 @@ export function openCapture(
       };
     },
     follow(id, query, updates) {
-      const filter = compile(query, clock.nowMs(), names);
-      followers.add(id, (slot) => filter(table.raw(slot)), updates);
+      const matches = compileQuery(query, clock.nowMs(), names);
+      followers.add(id, (slot) => matches(slot, view.raw(slot), flowOf), updates);
     },
     unfollow: (id) => followers.remove(id),
     totals() {
@@ -325,12 +515,29 @@ export function openCapture(
     },
     drain,
     read,
+    record: () =>
+      recorder.flush(
+        coverage.take({
+          lostPackets,
+          lostBytes,
+          lostEvents: kernelTotals.lostEvents,
+          uncounted: kernelTotals.uncounted,
+        }),
+      ),
+    recorded: recorder.taken,
     tend() {
+      if (reasons === undefined) {
+        // Not before the first devices are watched: it takes 30 ms.
+        reasons = kernelDropReasons();
+        kernel.watchDrops(reasons);
+      }
       kernel.attachments.poll();
       return kernel.attachments.step();
     },
     close() {
       ring.close();
+      translations.close();
+      drops.close();
       kernel.close();
       processes.close();
       for (const memory of [keys, values, cursor, key, value]) memory.free();
@@ -343,34 +550,4 @@ function isOrphan(flags: number, kind: number): boolean {
   const protocol = protocolOf(kind);
   const hasSocket = protocol === protocolNumbers.tcp || protocol === protocolNumbers.udp;
   return hasSocket && (flags & flowFlag.egressFirst) !== 0 && (flags & (3 * flowFlag.owned)) === 0;
-}
-
-/** All filters of a query over the kernel form; the process, which costs most, last. @throws X0_FLOWS_INVALID_FILTER */
-function compile(query: FlowQuery, nowMs: number, names: Names): (raw: Raw) => boolean {
-  const filter: RawFilter = {
-    ...(query.protocol === undefined ? {} : { protocol: requireProtocol(query.protocol) }),
-    ...(query.port === undefined ? {} : { port: query.port }),
-    ...(query.ip === undefined ? {} : { prefix: parseAddressPrefix(query.ip) }),
-    ...(query.since === undefined ? {} : { sinceMs: parseMoment(query.since, nowMs) }),
-    ...(query.until === undefined ? {} : { untilMs: parseMoment(query.until, nowMs) }),
-  };
-  const isWanted = query.process === undefined ? undefined : processTest(query.process);
-  return (raw) => {
-    if (!passes(raw, filter, names)) return false;
-    if (isWanted === undefined) return true;
-    return [0, 2].some((side) => {
-      const at = raw.flow + word.process + side;
-      return isWanted(names.process(raw.words[at] as number, raw.words[at + 1] as number));
-    });
-  };
-}
-
-/** @throws X0_FLOWS_INVALID_FILTER */
-function parseCursor(text: string): { firstNs: number; id: number } {
-  const match = /^(\d+)-(\d+)$/.exec(text);
-  if (match === null)
-    throw flowsFail("X0_FLOWS_INVALID_FILTER", `after cannot be "${text}"`, {
-      hint: "pass `next` of the answer before",
-    });
-  return { firstNs: Number(match[1]), id: Number(match[2]) };
 }

@@ -1,7 +1,9 @@
 /** What the capturing worker and the agent's main thread say to each other. */
 import type { ChannelContract, Feature } from "@x0tta6bl4/core";
+import type { FlowEvent } from "../event.ts";
 import type { Application, FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import type { AttachMode } from "./attachments.ts";
+import type { SumBounds } from "./insight-sums.ts";
 
 export interface CaptureOptions {
   readonly attach: AttachMode;
@@ -22,6 +24,10 @@ export interface CaptureOptions {
   readonly services: readonly Service[];
   readonly scanThreshold: number;
   readonly floodThreshold: number;
+  /** Whether single requests are recorded, and not only their sums. */
+  readonly recordRequests: boolean;
+  /** Upper bounds of histograms, in seconds. */
+  readonly bounds: SumBounds;
 }
 
 export interface Service {
@@ -64,6 +70,36 @@ export interface Totals {
   readonly notIp: number;
   readonly malformed: number;
   readonly programs: readonly ProgramTotals[];
+  readonly insight: InsightTotals;
+  /** Records and events that the recording thread did not take in time. */
+  readonly unrecorded: number;
+}
+
+/** A histogram: observations of each bucket alone, and their sum. */
+export interface SumOf {
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/** Totals since the start; durations in seconds. */
+export interface InsightTotals {
+  /** By rcode, "none" for no answer. */
+  readonly dns: readonly (readonly [string, number])[];
+  readonly dnsLatency: SumOf;
+  readonly connects: SumOf;
+  readonly retransmits: number;
+  /** Application, "ok" or "error", count. */
+  readonly requests: readonly (readonly [string, string, number])[];
+  readonly requestLatency: readonly (readonly [string, SumOf])[];
+  /** By application: what could not be parsed. */
+  readonly unread: readonly (readonly [string, number])[];
+  readonly scans: readonly (readonly [string, number])[];
+  /** Packets by the kernel's reason. */
+  readonly drops: readonly (readonly [string, number])[];
+  /** Payloads and drops that the kernel side did not tell, to keep the ring for flows. */
+  readonly skipped: number;
+  /** Events that found no room on their way to who wants them. */
+  readonly forgottenEvents: number;
 }
 
 export interface CaptureContract extends ChannelContract {
@@ -80,6 +116,7 @@ export interface CaptureContract extends ChannelContract {
   readonly events: {
     readonly totals: Totals;
     readonly features: readonly Feature[];
+    readonly insight: readonly FlowEvent[];
     readonly changes: {
       readonly id: number;
       readonly changes: readonly FlowChange[];

@@ -188,7 +188,7 @@ test("loopback packets count once and name both processes", async () => {
   expect(flow?.peerProcess?.pid).toBe(server.pid);
 });
 
-test("translated addresses: each side a flow, each packet once", async () => {
+test("a translated connection is one flow with both tuples, each packet counted once", async () => {
   await using left = await createNamespace();
   await using router = await createNamespace();
   await using right = await createNamespace();
@@ -213,13 +213,23 @@ test("translated addresses: each side a flow, each packet once", async () => {
   const [wire, lan] = [await outside.stop(), await inside.stop()];
   const flows = observed.flows(router.inode);
   expect(total(flows)).toBe(wire.packets);
-  // What came in from the left has its own addresses, what came in from the right those of the router.
-  const sent = flows.find((flow) => flow.source.ip === ends.left[0].ipv4);
-  const received = flows.find((flow) => flow.source.ip === ends.right[1].ipv4);
-  expect(sent?.packets.sent).toBe(lan.flows.find((flow) => flow.source.ip === ends.left[0].ipv4)?.packets);
-  expect(received?.packets.received).toBe(
-    wire.flows.find((flow) => flow.source.ip === ends.right[0].ipv4)?.packets,
-  );
+  const ours = { source: ends.left[0].ipv4, destination: ends.right[0].ipv4 };
+  const translatedFlows = flows.filter((flow) => flow.source.ip === ours.source);
+  expect(translatedFlows).toHaveLength(1);
+  expect(flows.some((flow) => flow.source.ip === ends.right[1].ipv4)).toBe(false);
+  const [flow] = translatedFlows;
+  expect(flow).toMatchObject({
+    destination: { ip: ours.destination },
+    translated: { source: { ip: ends.right[1].ipv4 }, destination: { ip: ours.destination } },
+    packets: {
+      sent: lan.flows.find(({ source }) => source.ip === ours.source)?.packets,
+      received: wire.flows.find(({ source }) => source.ip === ours.destination)?.packets,
+    },
+  });
+  // Each half saw one FIN only; together they say that it is over.
+  expect(flow?.state).toBe("ended");
+  const started = observed.changes.filter(({ change }) => change === "start");
+  expect(started.some(({ flow: { source } }) => source.ip === ends.right[1].ipv4)).toBe(false);
 });
 
 test("VLAN packets count once, on the lower device", async (context) => {

@@ -1,11 +1,9 @@
-/** A flow in its kernel form → a `Flow`, and the filters that need not make one. */
-import { formatAddress } from "../address.ts";
+/** What the numbers of a flow in its kernel form stand for, and the filters that need not describe it. */
 import { type AddressPrefix, inPrefix } from "../filter.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { flowFlag } from "../generated/layout.ts";
-import { nothingLearned } from "../learned.ts";
-import { isEcho, protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
-import { namespaceOf, openedBySecond, protocolOf, type Raw, u64, word } from "./table.ts";
+import { protocolNumbers } from "../protocols.ts";
+import { protocolOf, type Raw, u64, word } from "./table.ts";
 
 export type Place = Flow["place"];
 
@@ -31,56 +29,6 @@ export function directionOf(flags: number, side: 0 | 1): "ingress" | "egress" {
   if (flags & flowFlag.forwarded) return "ingress";
   const first = flags & flowFlag.firstSender ? 1 : 0;
   return ((flags & flowFlag.egressFirst) !== 0) === (side === first) ? "egress" : "ingress";
-}
-
-export function describe(raw: Raw, active: boolean, names: Names): Flow {
-  const { words, key, flow } = raw;
-  const at = (offset: number): number => words[flow + offset] as number;
-  const flags = at(word.flags);
-  const source = openedBySecond(flags) ? 1 : 0;
-  const destination = 1 - source;
-  const protocol = protocolOf(words[key + word.kind] as number);
-  const namespace = namespaceOf(words[key + word.kind] as number);
-  const isIcmp = protocol === protocolNumbers.icmp || protocol === protocolNumbers.icmpv6;
-  const ports = words[key + word.port] as number;
-  const port = (side: number): number => (isIcmp ? 0 : side === 0 ? ports & 0xffff : ports >>> 16);
-  const count = (offset: number, side: number): number => u64(words, flow + offset + 2 * side);
-  const cookie = (side: number): string | null => {
-    const value = (BigInt(at(word.cookie + 2 * side + 1)) << 32n) | BigInt(at(word.cookie + 2 * side));
-    return value === 0n ? null : value.toString();
-  };
-  const process = (side: number): FlowProcess | null =>
-    names.process(at(word.process + 2 * side), at(word.process + 2 * side + 1));
-  const time = (monotonicNs: number): string => new Date(names.wallMs(monotonicNs)).toISOString();
-  const icmp = at(word.icmp) & 0xffff;
-  const [own, peer] = [process(source), process(destination)];
-  const start = time(u64(words, flow + word.firstNs));
-  const end = time(names.lastNs(at(word.last)));
-  return {
-    id: String(u64(words, flow + word.id)),
-    // Closed, though its very last packets may still come.
-    state: active && !(flags & flowFlag.closed) ? "active" : "ended",
-    start,
-    end: end < start ? start : end,
-    source: { ip: formatAddress(addressBytes(raw, source)), port: port(source), name: null },
-    destination: { ip: formatAddress(addressBytes(raw, destination)), port: port(destination), name: null },
-    protocol: protocolName(protocol),
-    icmp: isIcmp
-      ? { type: icmp >>> 8, code: icmp & 0xff, id: isEcho(protocol, icmp >>> 8) ? ports & 0xffff : 0 }
-      : null,
-    direction: directionOf(flags, source),
-    place: placeOf(flags),
-    netns: names.namespaceInode(namespace),
-    interface: names.interfaceName(namespace, at(word.ifindex)),
-    verdict: "forwarded",
-    bytes: { sent: count(word.bytes, source), received: count(word.bytes, destination) },
-    packets: { sent: count(word.packets, source), received: count(word.packets, destination) },
-    tcpFlags: tcpFlagNames(((flags >>> 8) | (flags >>> 16)) & 0xff),
-    cookie: own === null ? cookie(destination) : cookie(source),
-    process: own ?? peer,
-    peerProcess: own === null ? null : peer,
-    ...nothingLearned,
-  };
 }
 
 function addressBytes({ words, key }: Raw, side: number): Uint8Array {

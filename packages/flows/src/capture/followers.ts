@@ -8,6 +8,7 @@ const MOST = 2000;
 export interface Followers {
   add(id: number, matches: (slot: number) => boolean, updates: boolean): void;
   remove(id: number): void;
+  readonly count: number;
   started(slot: number): void;
   updated(slot: number): void;
   ended(slot: number): void;
@@ -36,6 +37,9 @@ export function createFollowers(output: CaptureOutput): Followers {
   return {
     add: (id, matches, updates) => void followers.set(id, { matches, updates }),
     remove: (id) => void followers.delete(id),
+    get count() {
+      return followers.size;
+    },
     started: (slot) => record(slot, "start"),
     updated: (slot) => record(slot, "update"),
     ended: (slot) => record(slot, "end"),

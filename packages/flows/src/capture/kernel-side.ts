@@ -2,10 +2,11 @@
  * Everything of ours in the kernel: loads the programs, attaches the socket hooks, finds the owners of sockets
  * that are older than we are, then attaches to the devices. What cannot be had is a feature that says why.
  */
-import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Feature, messageOf, X0Error } from "@x0tta6bl4/core";
 import { type Application, applications } from "../flow.ts";
 import { program as programNumber, totalsLayout } from "../generated/layout.ts";
+import type { DropReasons } from "../insight/drop-reasons.ts";
 import {
   attachType,
   createLink,
@@ -16,12 +17,15 @@ import {
   runIterator,
 } from "../kernel/bpf.ts";
 import { cgroupRoot } from "../kernel/cgroups.ts";
+import { possibleCpus } from "../kernel/cpus.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
+import { namespaceCookie } from "../kernel/namespaces.ts";
 import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
 import { type Loaded, loadSkeleton } from "../kernel/skeleton.ts";
 import { protocolNumbers } from "../protocols.ts";
 import { type Attachments, openAttachments } from "./attachments.ts";
 import type { CaptureOptions, ProgramTotals } from "./contract.ts";
+import { writeHarmless } from "./drop-counts.ts";
 
 /** Which program hangs on which hook of the root cgroup. */
 export const socketHooks = [
@@ -33,12 +37,22 @@ export const socketHooks = [
   ["x0_connection", attachType.socketOps],
 ] as const;
 
-/** Which program hangs on which tracepoint; one without a name has it in its own BTF. */
-export const tracepoints = [
-  { program: "x0_received", name: undefined, feature: "processes that use what others opened" },
-  { program: "x0_sent", name: undefined, feature: "processes that use what others opened" },
-  { program: "x0_dropped", name: "kfree_skb", feature: "packets that the kernel drops" },
-] as const;
+export interface Tracepoint {
+  readonly program: ProgramName;
+  /** None for a program that has it in its own BTF. */
+  readonly name: string | undefined;
+  readonly feature: string;
+}
+
+const useFeature = "processes that use what others opened";
+const dropsFeature = "packets that the kernel drops";
+const useTracepoints: readonly Tracepoint[] = [
+  { program: "x0_received", name: undefined, feature: useFeature },
+  { program: "x0_sent", name: undefined, feature: useFeature },
+];
+const dropsTracepoint: Tracepoint = { program: "x0_dropped", name: "kfree_skb", feature: dropsFeature };
+
+export const tracepoints: readonly Tracepoint[] = [...useTracepoints, dropsTracepoint];
 
 /** Names as metrics show them: the programs that share an entry of `totals`, and its number. */
 const programs = {
@@ -72,6 +86,8 @@ export interface KernelSide {
   readonly cgroupRoot: string | undefined;
   features(): readonly Feature[];
   totals(): KernelTotals;
+  /** From now on tells what the kernel drops. Idempotent. */
+  watchDrops(reasons: DropReasons): void;
   /** Looks again for owners of sockets that nobody claimed. */
   findOwners(): void;
   close(): void;
@@ -97,7 +113,7 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
     const root = cgroupRoot();
     features.push(attachSocketHooks(libc, loaded, root, descriptors));
     features.push(findOlderSockets(libc, loaded));
-    features.push(...attachTracepoints(libc, loaded, descriptors));
+    features.push(...attachTracepoints(libc, loaded, descriptors, useTracepoints));
     writeServices(libc, loaded.maps.services, options.services);
     let statistics = -1;
     if (options.runTimeStatistics) {
@@ -120,6 +136,7 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       onForbidden: (namespace, error) => features.push(off(`network namespace ${namespace}`, error)),
     });
     const devices = attachments;
+    writeNamespaces(libc, loaded.maps.namespaces, devices);
     const readTotals = totalsReader(libc, loaded.maps.totals);
     const runSeconds = (name: ProgramName): number => {
       const stubs =
@@ -139,6 +156,11 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       cgroupRoot: root,
       features: () => [deviceFeature(devices), ...features],
       totals: () => readTotals(statistics >= 0 ? runSeconds : undefined),
+      watchDrops(reasons) {
+        if (features.some(({ name }) => name === dropsFeature)) return;
+        writeHarmless(libc, loaded.maps.harmless, reasons);
+        features.push(...attachTracepoints(libc, loaded, descriptors, [dropsTracepoint]));
+      },
       findOwners: () => void findOlderSockets(libc, loaded),
       close,
     };
@@ -199,6 +221,7 @@ function attachTracepoints(
   libc: Libc,
   loaded: Loaded<MapName, ProgramName>,
   descriptors: number[],
+  tracepoints: readonly Tracepoint[],
 ): readonly Feature[] {
   const features = new Map<string, Feature>();
   for (const { program, name, feature } of tracepoints) {
@@ -221,6 +244,25 @@ function writeServices(libc: Libc, map: number, services: CaptureOptions["servic
     value.view.setUint32(0, applications.indexOf(application) + 1, true);
     const result = access.update(map, key, value);
     if (result < 0) throw kernelError("telling the ports of services", result);
+  }
+  key.free();
+  value.free();
+}
+
+/** The kernel knows namespaces by cookie: tells it our numbers. */
+function writeNamespaces(libc: Libc, map: number, attachments: Attachments): void {
+  const key = libc.allocate(8);
+  const value = libc.allocate(4);
+  const access = mapAccess(libc);
+  for (const { number, namespace } of attachments.namespaces()) {
+    key.view.setBigUint64(
+      0,
+      namespace.run(() => namespaceCookie(libc)),
+      true,
+    );
+    value.view.setUint32(0, number, true);
+    const result = access.update(map, key, value);
+    if (result < 0) throw kernelError("telling the observed namespaces", result);
   }
   key.free();
   value.free();
@@ -294,7 +336,11 @@ export function totalsReader(
         sums.malformed += field(totalsLayout.malformed);
       }
       // Those of the socket programs are sockets without storage.
-      if (number !== programNumber.socket && number !== programNumber.connect && number !== programNumber.sendmsg)
+      if (
+        number !== programNumber.socket &&
+        number !== programNumber.connect &&
+        number !== programNumber.sendmsg
+      )
         sums.lostEvents += lost;
       sums.skipped += field(totalsLayout.skipped);
       const counted = { name, events: field(totalsLayout.events), lost };
@@ -304,10 +350,4 @@ export function totalsReader(
     });
     return { ...sums, programs: each };
   };
-}
-
-/** Per-CPU values come for every CPU that could ever be there: "0-3" or "0". */
-function possibleCpus(): number {
-  const text = readFileSync("/sys/devices/system/cpu/possible", "utf8").trim();
-  return Number(text.split(/[-,]/).at(-1)) + 1;
 }

@@ -39,7 +39,13 @@ test("a ring without room is counted, and its flows are found all the same", () 
   const libc = openLibc();
   const options = captureOptions(flowsConfigSchema.parse({ max_flows: 8192 }));
   const { kernel, walk } = benchKernel(libc, { maxFlows: options.maxFlows, ringBytes: 4096 });
-  const capture = openCapture(libc, { ...options, ringBytes: 4096 }, systemClock, { changes() {} }, kernel);
+  const capture = openCapture(
+    libc,
+    { ...options, ringBytes: 4096 },
+    systemClock,
+    { changes() {}, events() {}, record() {} },
+    kernel,
+  );
   walk({ mode: benchMode.fresh, rounds: 500, flows: 1, seed: 0 });
   const { active, lost } = capture.totals();
   expect(active).toBe(500);

@@ -6,6 +6,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import type { FlowProcess } from "../flow.ts";
 import { processLayout } from "../generated/layout.ts";
+import { workloadOf } from "../insight/workload.ts";
 import { cString, mapAccess } from "../kernel/bpf.ts";
 import type { CgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
@@ -48,14 +49,14 @@ export function createProcesses(
     const executable = executablePath(pid, name) ?? (name === "" ? null : name);
     const comm = decoder(processLayout.comm, 16);
     const cgroupId = Number(value.view.getBigUint64(processLayout.cgroup, true));
+    const cgroup = cgroupOf(pid) ?? cgroups?.pathOf(cgroupId) ?? null;
     return {
       pid,
       // Node names its main thread, which says nothing about the program.
       comm: comm === "MainThread" && name !== "" ? name : comm,
       executable,
-      cgroup: cgroupOf(pid) ?? cgroups?.pathOf(cgroupId) ?? null,
-      unit: null,
-      container: null,
+      cgroup,
+      ...(cgroup === null ? { unit: null, container: null } : workloadOf(cgroup)),
     };
   };
 

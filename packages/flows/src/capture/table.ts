@@ -61,6 +61,8 @@ export interface FlowTable {
   add(keyWords: Uint32Array, key: number, words: Uint32Array, flow: number, delta: Delta): number;
   /** @returns the slot of an active flow, or -1. */
   slotOf(words: Uint32Array, flow: number): number;
+  /** The same by the two words of its id. */
+  slotOfId(low: number, high: number): number;
   /** A copy; valid until the next call. */
   raw(slot: number): Raw;
   /** Two words of it without the copy: the flow's flags, the key's kind. */
@@ -202,6 +204,7 @@ export function createFlowTable(capacity: number, recent: number): FlowTable {
       return slot;
     },
     slotOf: (words, flow) => index.get(words[flow + word.id] as number, words[flow + word.id + 1] as number),
+    slotOfId: (low, high) => index.get(low, high),
     raw(slot) {
       scratch.set(slots.subarray(slot * SLOT_WORDS, (slot + 1) * SLOT_WORDS));
       if (states[slot] === 1) {

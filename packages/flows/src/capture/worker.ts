@@ -1,5 +1,5 @@
 /** The capturing thread: opens the kernel side when told to, then polls ring, map and devices. */
-import { parentPort } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { serveChannel, systemClock } from "@x0tta6bl4/core";
 import { openLibc } from "../kernel/libc.ts";
 import { type Capture, openCapture, pollDelayMs } from "./capture.ts";
@@ -7,6 +7,8 @@ import type { CaptureContract } from "./contract.ts";
 
 if (parentPort === null) throw new Error("this module is the entry of a worker thread");
 const port = parentPort;
+/** To the recording thread. */
+const records = (workerData as { readonly records: MessagePort }).records;
 let capture: Capture | undefined;
 let timer: NodeJS.Timeout | undefined;
 let readTimer: NodeJS.Timeout | undefined;
@@ -20,8 +22,12 @@ const server = serveChannel<CaptureContract>(port, {
   open(options) {
     const opening = openCapture(openLibc(), options, systemClock, {
       changes: (id, changes, dropped) => server.emit("changes", { id, changes, dropped }),
+      events: (events) => server.emit("insight", events),
+      // Its words go over without being copied.
+      record: (message) => records.postMessage(message, [message.batch.words.buffer as ArrayBuffer]),
     });
     capture = opening;
+    records.on("message", () => opening.recorded());
     const attachRest = (): void => {
       if (capture !== opening) return;
       if (opening.tend()) setImmediate(attachRest);
@@ -35,6 +41,7 @@ const server = serveChannel<CaptureContract>(port, {
     readTimer = setInterval(() => {
       opening.read();
       if (opening.tend()) attachRest();
+      opening.record();
       server.emit("totals", opening.totals());
       // Devices that went away change them too.
       server.emit("features", opening.features());
@@ -48,8 +55,14 @@ const server = serveChannel<CaptureContract>(port, {
   close() {
     clearTimeout(timer);
     clearInterval(readTimer);
-    capture?.close();
+    if (capture !== undefined) {
+      // What has happened since the last call.
+      capture.read();
+      capture.record();
+      capture.close();
+    }
     capture = undefined;
+    records.close();
     // After the answer has left.
     setImmediate(() => port.close());
   },

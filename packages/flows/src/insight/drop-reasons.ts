@@ -8,6 +8,8 @@ import { type BtfReader, type Enumeration, openBtf, readEnumerations } from "./b
 export interface DropReasons {
   /** Without SKB_DROP_REASON_; `REASON_n`, or `SUBSYSTEM_n` with the subsystem's name, where it has none. */
   name(reason: number): string;
+  /** Of a name as `name` gives it; undefined where this kernel has no such reason. */
+  number(name: string): number | undefined;
   /** Reasons that have a name; 0 where the kernel has no BTF or no reasons (before 5.17). */
   readonly known: number;
 }
@@ -69,6 +71,7 @@ function reasonsOf(
       if (subsystem === 0) return `REASON_${reason}`;
       return `${subsystems.get(subsystem) ?? `SUBSYSTEM_${subsystem}`}_${reason & 0xffff}`;
     },
+    number: (wanted) => [...names].find(([, name]) => name === wanted)?.[0],
     known: names.size,
   };
 }

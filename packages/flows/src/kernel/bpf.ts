@@ -6,6 +6,7 @@ export const command = {
   mapLookup: 1,
   mapUpdate: 2,
   mapDelete: 3,
+  mapNextKey: 4,
   programLoad: 5,
   programTestRun: 10,
   objectInfo: 15,

@@ -18,7 +18,9 @@ export interface Ring {
    * @param visit gets the mapped words and the index at which the record begins; they are the kernel's again
    * once it returns.
    */
-  drain(visit: (words: Uint32Array, at: number) => void, limit?: number): number;
+  drain(visit: (words: Uint32Array, at: number) => void, limit?: number, until?: number): number;
+  /** How far the kernel has come: pass it as `until` to leave what comes later for the next time. */
+  produced(): number;
   close(): void;
 }
 
@@ -34,10 +36,11 @@ export function openRing(libc: Libc, fd: number, sizeBytes: number): Ring {
   const mask = sizeBytes - 1;
   let scratch = new Uint32Array(64);
   return {
-    drain(visit, limit = Number.POSITIVE_INFINITY) {
+    produced: () => Atomics.load(produced, 0),
+    drain(visit, limit = Number.POSITIVE_INFINITY, until = Atomics.load(produced, 0)) {
       const start = Atomics.load(consumed, 0);
       const low = Number(start & 0xffff_ffffn);
-      const available = (Atomics.load(produced, 0) - low) >>> 0;
+      const available = (until - low) >>> 0;
       let done = 0;
       let count = 0;
       while (done < available && count < limit) {
