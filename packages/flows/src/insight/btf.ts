@@ -86,7 +86,8 @@ export function readEnumerations(
   };
   for (const { name, values } of enumerations(btf, sections)) {
     if (name === 0 || !isWanted(nameAt(name))) continue;
-    found.set(nameAt(name), new Map(values().map(([nameOffset, value]) => [nameAt(nameOffset), value])));
+    const named = values().map(([nameOffset, value]) => [nameAt(nameOffset), value] as const);
+    found.set(nameAt(name), new Map(named.filter(([text]) => text !== "")));
   }
   return found;
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { bytesOf } from "../testing/frames.ts";
 import { mysqlHeads } from "./mysql.ts";
 
-const packet = (sequence: number, ...parts: Parameters<typeof bytesOf>): Uint8Array => {
+const packet = (sequence: number, ...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array => {
   const body = bytesOf(...parts);
   return bytesOf([body.length & 0xff, body.length >>> 8, 0, sequence], body);
 };

@@ -5,7 +5,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect as connectTls, createServer as createTlsServer, type TlsOptions } from "node:tls";
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createServer as createTlsServer,
+  type TlsOptions,
+} from "node:tls";
 import { bytesOf } from "../../testing/frames.ts";
 
 export interface TestHello {
@@ -19,13 +24,13 @@ export interface TestHello {
 }
 
 const be16 = (value: number): number[] => [(value >>> 8) & 0xff, value & 0xff];
-const sized16 = (...parts: Parameters<typeof bytesOf>): Uint8Array => {
+const sized16 = (...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array => {
   const bytes = bytesOf(...parts);
   return bytesOf(be16(bytes.length), bytes);
 };
-const extension = (type: number, ...parts: Parameters<typeof bytesOf>): Uint8Array =>
+const extension = (type: number, ...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array =>
   bytesOf(be16(type), sized16(...parts));
-const message = (type: number, ...parts: Parameters<typeof bytesOf>): Uint8Array => {
+const message = (type: number, ...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array => {
   const body = bytesOf(...parts);
   return bytesOf([type, body.length >>> 16], be16(body.length & 0xffff), body);
 };
@@ -65,7 +70,7 @@ export interface Exchange {
 export async function realHandshake(
   serverName: string,
   server: TlsOptions,
-  client: Parameters<typeof connectTls>[0] = {},
+  client: ConnectionOptions = {},
 ): Promise<Exchange> {
   const secure = createTlsServer({ ...certificate(), ...server }).listen(0, "127.0.0.1");
   await once(secure, "listening");
