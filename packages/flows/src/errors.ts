@@ -8,6 +8,10 @@ export const flowsErrors = {
     when: "A file is no capture that x0 reads, or holds no IP link type.",
     exit: 1,
   },
+  X0_FLOWS_HUBBLE_LISTEN: {
+    when: "The Hubble API cannot listen where the configuration says.",
+    exit: 1,
+  },
   X0_FLOWS_INVALID_FILTER: { when: "A filter of flows has a value that it cannot have.", exit: 2 },
   X0_FLOWS_KERNEL_CALL: { when: "The kernel refused a call that flow observation needs.", exit: 3 },
   X0_FLOWS_KERNEL_TOO_OLD: { when: "The kernel lacks what a setting demands.", exit: 3 },
