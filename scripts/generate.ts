@@ -19,8 +19,8 @@ interface BpfObject {
   readonly sources: readonly string[];
   readonly blob: string;
   readonly layout: string;
-  /** Whether the layout also holds the structs of types.h, which all objects share. */
-  readonly structs: boolean;
+  /** The header in packages/flows/bpf whose structs and enumerations the layout also holds. */
+  readonly structs?: string;
 }
 
 const objects: readonly BpfObject[] = [
@@ -29,14 +29,20 @@ const objects: readonly BpfObject[] = [
     sources: ["count.bpf.c", "sockets.bpf.c", "tasks.bpf.c", "drops.bpf.c"],
     blob: "bpf/x0.blob",
     layout: "src/generated/layout.ts",
-    structs: true,
+    structs: "types.h",
+  },
+  {
+    name: "x0_packets",
+    sources: ["packets.bpf.c"],
+    blob: "bpf/packets.blob",
+    layout: "src/packets/generated/layout.ts",
+    structs: "packets.h",
   },
   {
     name: "x0_bench",
     sources: ["testing/bench.bpf.c"],
     blob: "bpf/testing/bench.blob",
     layout: "src/testing/generated/bench-layout.ts",
-    structs: false,
   },
 ];
 
@@ -106,9 +112,8 @@ interface BtfType {
   readonly members?: readonly { readonly name: string; readonly bits_offset: number }[];
 }
 
-/** Structs and enumerations of types.h, in its order. */
-function writeLayout(skeleton: Skeleton, btf: readonly BtfType[], structs: boolean): string {
-  const header = readFileSync(join(folder, "bpf/types.h"), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
+/** @param structs the header whose structs and enumerations follow, in its order. */
+function writeLayout(skeleton: Skeleton, btf: readonly BtfType[], structs: string | undefined): string {
   const lines = [
     "// Written by `npm run generate` from packages/flows/bpf. Do not edit.",
     "",
@@ -116,7 +121,8 @@ function writeLayout(skeleton: Skeleton, btf: readonly BtfType[], structs: boole
     `export const mapNames = ${JSON.stringify(skeleton.maps)} as const;`,
     `export const blobSections = { dataBytes: ${skeleton.data.length}, instructionBytes: ${skeleton.instructions.length} } as const;`,
   ];
-  if (!structs) return `${lines.join("\n")}\n`;
+  if (structs === undefined) return `${lines.join("\n")}\n`;
+  const header = readFileSync(join(folder, "bpf", structs), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
   for (const [, kind, name, body] of header.matchAll(/(struct|enum) (\w+) \{([\s\S]*?)\n\};/g)) {
     const fields = kind === "struct" ? offsets(btf, name as string) : constants(body as string);
     if (fields === undefined) continue;
@@ -139,7 +145,7 @@ function constants(body: string): [string, number][] {
   const entries = body.split(",").filter((entry) => entry.trim() !== "");
   return entries.map((entry) => {
     const match = /^\s*\w+?_(\w+)\s*(?:=\s*(?:(\d+) << (\d+)|(\d+)))?\s*$/.exec(entry);
-    if (match === null) throw new Error(`types.h: not a constant: ${entry.trim()}`);
+    if (match === null) throw new Error(`not a constant: ${entry.trim()}`);
     if (match[2] !== undefined) next = Number(match[2]) << Number(match[3]);
     else if (match[4] !== undefined) next = Number(match[4]);
     return [camel((match[1] as string).toLowerCase()), next++];

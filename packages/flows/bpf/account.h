@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* A decoded packet into its flow: one look-up, two atomic additions; all else happens once a flow. */
 #pragma once
+#include "maps.h"
 #include "packet.h"
 
 #define TCP_FIN 0x01

@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The maps. One object defines them (X0_MAPS), the others refer to them; the linker joins them. */
 #pragma once
-#include "types.h"
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
+#include "fragments.h"
 #include <stdbool.h>
-
-#ifdef X0_MAPS
-#define X0_MAP
-#else
-#define X0_MAP extern
-#endif
 
 /* Evicts the least recently used without a word; `totals` tells how much went missing that way. */
 X0_MAP struct {
@@ -58,28 +50,6 @@ X0_MAP struct {
 	__type(key, __u64);
 	__type(value, struct process);
 } processes SEC(".maps");
-
-/* What only the first fragment of a datagram tells. */
-struct fragment_key {
-	__u8 source[16];
-	__u8 destination[16];
-	__u32 id;
-	__u32 netns;
-	__u32 protocol;
-};
-
-struct fragment_parties {
-	__u16 port[2];
-	__u8 protocol;
-	__u8 echo;
-};
-
-X0_MAP struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct fragment_key);
-	__type(value, struct fragment_parties);
-} fragments SEC(".maps");
 
 /* Which port speaks what: protocol << 16 | port → enum application. */
 X0_MAP struct {

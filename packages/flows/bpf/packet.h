@@ -2,12 +2,13 @@
 /* A frame's headers: what flow accounting needs, nothing more. IPv4 RFC 791, IPv6 RFC 8200, tags 802.1Q and
  * 802.1ad. src/replay/packet.ts says the same in TypeScript and is tested against this. */
 #pragma once
-#include "maps.h"
+#include "fragments.h"
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <bpf/bpf_endian.h>
+#include <stdbool.h>
 
 #define PACKET_NOT_IP 1
 #define PACKET_MALFORMED 2
