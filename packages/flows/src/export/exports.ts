@@ -91,7 +91,7 @@ function openFile(config: ExportConfig, path: string, context: ExportContext): O
 function openOtlp(config: ExportConfig, url: URL, context: ExportContext): Opened {
   const { clock, random, hostName, version } = context;
   const userAgent = `x0tta6bl4/${version}`;
-  const destination = otlpDestination({ url, userAgent, nowMs: clock.nowMs });
+  const destination = otlpDestination({ url, userAgent, nowMs: () => clock.nowMs() });
   const delivery = openDelivery(destination, { chunkBytes: CHUNK_BYTES, random });
   const logs = logRecords({ fields: config.fields, hostName, version });
   const { before, after } = logs;
@@ -128,7 +128,7 @@ function openIpfix(
   const transport = {
     host,
     port,
-    nowMs: clock.nowMs,
+    nowMs: () => clock.nowMs(),
     announcement,
     announceEveryMs: ANNOUNCE_EVERY_MS,
     counters,
@@ -136,7 +136,7 @@ function openIpfix(
   const destination: Destination<IpfixMessage> =
     kind === "udp" ? udpDestination(transport) : tcpDestination(transport);
   const delivery = openDelivery(destination, { chunkBytes: maxBytes, random });
-  const interfaceIndex = interfaceIndexes(clock.nowMs);
+  const interfaceIndex = interfaceIndexes(() => clock.nowMs());
   const records = ipfixRecords({ templates, isBiflow, maxBytes, interfaceIndex, put: delivery.put });
   return {
     delivery,
