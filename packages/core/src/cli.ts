@@ -10,6 +10,12 @@ export interface AgentClient {
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): AsyncIterable<StreamEvent>;
+  /** What a route of bytes answers, as it comes; ends in silence when the signal aborts. */
+  bytes(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
 }
 
 /** What a command of a part may use. Data goes to stdout, everything else to stderr. */

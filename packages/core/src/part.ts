@@ -10,7 +10,7 @@ import type { CliContext } from "./cli.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Route, StreamRoute } from "./route.ts";
+import type { AnyRoute } from "./route.ts";
 
 /** `off` is a choice or a missing privilege and says why; `degraded` works with a stated loss. */
 export type State = "on" | "degraded" | "off" | "failed";
@@ -39,7 +39,7 @@ export interface Part {
   health(): Health;
   /** Lines that `x0 up` shows a few seconds after the start: the first thing that this part can tell. */
   banner?(): Promise<readonly string[]>;
-  readonly routes?: readonly (Route | StreamRoute)[];
+  readonly routes?: readonly AnyRoute[];
 }
 
 export interface PartContext<Config> {

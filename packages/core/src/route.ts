@@ -31,6 +31,19 @@ export interface StreamEvent {
   readonly data: unknown;
 }
 
+/** A file that grows while it is read: GET, and the client takes it at its own pace. */
+export interface BytesRoute extends Described {
+  readonly kind: "bytes";
+  readonly contentType: string;
+  /**
+   * The answer begins with the first chunk: what fails before it is an answer of its own. The iterable goes on only
+   * as the client reads, and ends soon when the request's signal aborts.
+   */
+  open(request: RouteRequest): AsyncIterable<Uint8Array>;
+}
+
+export type AnyRoute = Route | StreamRoute | BytesRoute;
+
 /** Server-sent events: GET, one event for each value of the iterable, each `data` one JSON document. */
 export interface StreamRoute extends Described {
   readonly kind: "stream";

@@ -51,6 +51,9 @@ const nothing: AgentClient = {
   stream: () => {
     throw new Error("no agent is to be asked");
   },
+  bytes: () => {
+    throw new Error("no agent is to be asked");
+  },
 };
 
 function sink(): { stream: Writable; text: () => string } {
@@ -237,6 +240,7 @@ describe("--replay", () => {
 /** The routes that the command asks, over flows that are at hand, newest first in pages of at most seven. */
 function agentOf(flows: readonly Flow[], live: readonly StreamEvent[] = [], lostPackets = 0): AgentClient {
   return {
+    ...nothing,
     async get(path, query = {}): Promise<FlowList> {
       expect(path).toBe("/api/v1/flows");
       const { last, limit, after, ...filter } = flowQuerySchema.parse(query);

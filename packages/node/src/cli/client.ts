@@ -24,6 +24,21 @@ export function agentClient(sockets: readonly string[]): AgentClient {
         if (!signal.aborted) throw error;
       }
     },
+    async *bytes(path, query, signal) {
+      let response: IncomingMessage | undefined;
+      try {
+        response = await open(sockets, path, query, signal);
+        for await (const chunk of response) yield chunk as Buffer;
+      } catch (error) {
+        if (signal.aborted) return;
+        // It ended the connection, not the answer.
+        throw (error as NodeJS.ErrnoException).code === "ECONNRESET"
+          ? socketError(sockets.join(" or "), error)
+          : error;
+      } finally {
+        response?.destroy();
+      }
+    },
   };
 }
 

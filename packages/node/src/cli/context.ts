@@ -59,5 +59,8 @@ function lazyClient(sockets: readonly string[]): AgentClient {
     async *stream(path, query, signal) {
       yield* (await client()).stream(path, query, signal);
     },
+    async *bytes(path, query, signal) {
+      yield* (await client()).bytes(path, query, signal);
+    },
   };
 }

@@ -1,11 +1,11 @@
-import type { Route, StreamRoute } from "@x0tta6bl4/core";
+import type { AnyRoute, StreamRoute } from "@x0tta6bl4/core";
 import { z } from "zod";
 import { failureSchema } from "./failure.ts";
 
 type Json = Record<string, unknown>;
 
 /** The OpenAPI 3.1 document, from the very schemas that check requests; its schema dialect is JSON Schema 2020-12. */
-export function openApi(routes: readonly (Route | StreamRoute)[], version: string): Json {
+export function openApi(routes: readonly AnyRoute[], version: string): Json {
   const paths: Record<string, Json> = {
     "/healthz": { get: plain("Whether the process answers.", "text/plain", ["200"]) },
     "/readyz": {
@@ -32,7 +32,7 @@ export function openApi(routes: readonly (Route | StreamRoute)[], version: strin
   };
 }
 
-function operation(route: Route | StreamRoute): Json {
+function operation(route: AnyRoute): Json {
   const { properties = {}, required = [] } =
     route.query === undefined
       ? {}
@@ -52,11 +52,17 @@ function operation(route: Route | StreamRoute): Json {
     responses: {
       200: {
         description: "OK",
-        content: route.kind === "json" ? json(schemaOf(route.response, "output")) : events(route),
+        content: contentOf(route),
       },
       default: { description: "Refused or failed", content: json({ $ref: "#/components/schemas/Failure" }) },
     },
   };
+}
+
+function contentOf(route: AnyRoute): Json {
+  if (route.kind === "json") return json(schemaOf(route.response, "output"));
+  if (route.kind === "stream") return events(route);
+  return { [route.contentType]: { schema: { type: "string", format: "binary" } } };
 }
 
 function json(schema: Json): Json {

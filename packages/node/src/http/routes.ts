@@ -1,10 +1,11 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import { setImmediate } from "node:timers/promises";
-import type { Log, Route, RouteRequest, StreamEvent, StreamRoute } from "@x0tta6bl4/core";
+import type { AnyRoute, BytesRoute, Log, RouteRequest, StreamRoute } from "@x0tta6bl4/core";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { nearest } from "../config/nearest.ts";
 import { nodeFail } from "../errors.ts";
+import { sendBytes } from "./bytes.ts";
 import { sendEvents } from "./events.ts";
 
 export interface RouteOptions {
@@ -21,10 +22,13 @@ export interface RouteOptions {
 const streamCapacity = 1024;
 
 /** Puts a part's operation on the server: validates, hands over, answers. */
-export function addRoute(app: FastifyInstance, route: Route | StreamRoute, options: RouteOptions): void {
-  const config = { open: route.access === "open" };
-  if (route.kind === "stream") {
-    const handler = (request: FastifyRequest, reply: FastifyReply) => stream(route, request, reply, options);
+export function addRoute(app: FastifyInstance, route: AnyRoute, options: RouteOptions): void {
+  const config = { open: route.access === "open", streams: route.kind !== "json" };
+  if (route.kind !== "json") {
+    const handler = (request: FastifyRequest, reply: FastifyReply) =>
+      route.kind === "stream"
+        ? stream(route, request, reply, options)
+        : bytes(route, request, reply, options);
     app.route({ method: "GET", url: route.path, config, exposeHeadRoute: false, handler });
   } else {
     app.route({
@@ -68,10 +72,29 @@ async function stream(
   });
 }
 
-async function* resume(
-  first: Promise<IteratorResult<StreamEvent>>,
-  iterator: AsyncIterator<StreamEvent>,
-): AsyncGenerator<StreamEvent> {
+async function bytes(
+  route: BytesRoute,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: RouteOptions,
+): Promise<void> {
+  options.checkReady();
+  const parsed = parse(route, request, reply, options);
+  const iterator = route.open(parsed)[Symbol.asyncIterator]();
+  const first = iterator.next();
+  await first;
+  reply.hijack();
+  reply.raw.writeHead(200, {
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
+    "content-type": route.contentType,
+  });
+  await sendBytes(reply.raw, resume(first, iterator), {
+    signal: parsed.signal,
+    onFailure: (error) => options.log.error("stream failed", { path: route.path, reason: String(error) }),
+  });
+}
+
+async function* resume<T>(first: Promise<IteratorResult<T>>, iterator: AsyncIterator<T>): AsyncGenerator<T> {
   try {
     for (let result = await first; result.done !== true; result = await iterator.next()) yield result.value;
   } finally {
@@ -80,7 +103,7 @@ async function* resume(
 }
 
 function parse(
-  route: Route | StreamRoute,
+  route: AnyRoute,
   request: FastifyRequest,
   reply: FastifyReply,
   { stopping }: RouteOptions,

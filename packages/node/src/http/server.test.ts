@@ -71,6 +71,7 @@ test("the OpenAPI document describes every route from its schemas", async () => 
   expect(document.openapi).toBe("3.1.0");
   expect(Object.keys(document.paths).sort()).toEqual([
     "/api/v1/example",
+    "/api/v1/example/bytes",
     "/api/v1/example/stream",
     "/api/v1/health",
     "/api/v1/openapi.json",

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { type Log, messageOf, type Route, type StreamRoute, type X0Error } from "@x0tta6bl4/core";
+import { type AnyRoute, type Log, messageOf, type Route, type X0Error } from "@x0tta6bl4/core";
 import { nodeMetrics, type Registry } from "@x0tta6bl4/telemetry";
 import { type FastifyInstance, fastify } from "fastify";
 import { z } from "zod";
@@ -26,7 +26,7 @@ export interface HttpOptions {
   readonly token: string;
   readonly version: string;
   /** Operations of the parts; they answer only while the agent is `running`. */
-  readonly routes: readonly (Route | StreamRoute)[];
+  readonly routes: readonly AnyRoute[];
   /** Operations of the node itself, which always answer. */
   readonly ownRoutes: readonly Route[];
   readonly registry: Registry;
@@ -51,6 +51,7 @@ export interface HttpServer {
 declare module "fastify" {
   interface FastifyContextConfig {
     open?: boolean;
+    streams?: boolean;
   }
 }
 
@@ -145,8 +146,9 @@ function guard(
     const { method } = request;
     const route = request.routeOptions.url ?? "unmatched";
     requests.add({ route, method, status: String(reply.raw.statusCode) }, 1);
-    const isStream = reply.raw.getHeader("content-type")?.toString().startsWith("text/event-stream") === true;
-    if (!isStream) duration.observe({ route, method }, reply.elapsedTime / 1000);
+    // How long a stream was open says nothing of how quick it is.
+    if (request.routeOptions.config.streams !== true)
+      duration.observe({ route, method }, reply.elapsedTime / 1000);
   });
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = failureOf(error);

@@ -81,6 +81,26 @@ export function examplePart({ name = "example", events = [], ...hooks }: Example
           }
         },
       },
+      {
+        kind: "bytes",
+        path: `/api/v1/${name}/bytes`,
+        summary: "So many chunks, each of 64 KiB of its number.",
+        contentType: "application/octet-stream",
+        query: z.object({
+          chunks: z.coerce.number().int(),
+          broken: z.enum(["at once", "later"]).optional(),
+        }),
+        async *open({ query, signal }) {
+          const { chunks, broken } = query as { chunks: number; broken?: string };
+          if (broken === "at once") throw coreFail("X0_CORE_INVALID_QUANTITY", "broken at once");
+          signal.addEventListener("abort", () => events.push(`left ${name}`));
+          for (let number = 0; number < chunks && !signal.aborted; number++) {
+            events.push(`chunk ${number}`);
+            yield new Uint8Array(65_536).fill(number);
+          }
+          if (broken === "later") throw coreFail("X0_CORE_INVALID_QUANTITY", "broken later");
+        },
+      },
     ],
   });
   return Object.assign(example, {
