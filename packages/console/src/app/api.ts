@@ -1,4 +1,4 @@
-import type { FlowChange, Totals } from "./shapes.ts";
+import type { FlowChange, FlowEvent, Totals } from "./shapes.ts";
 
 /** Why the node did not answer as asked; `status` 0 when it did not answer at all. */
 export class ApiError extends Error {
@@ -33,6 +33,8 @@ export interface Listener {
   open(): void;
   flow(change: FlowChange): void;
   totals(totals: Totals): void;
+  /** DNS, a request, a drop or a scan. */
+  insight(event: FlowEvent): void;
   /** The node or this browser was too slow: changes are missing. */
   lost(): void;
   /** The stream broke or never opened; it will not come back by itself. */
@@ -45,6 +47,7 @@ export function listen(path: string, listener: Listener): () => void {
   source.addEventListener("open", () => listener.open());
   source.addEventListener("flow", (event) => listener.flow(JSON.parse(event.data)));
   source.addEventListener("totals", (event) => listener.totals(JSON.parse(event.data)));
+  source.addEventListener("insight", (event) => listener.insight(JSON.parse(event.data)));
   for (const name of ["lost", "dropped"]) source.addEventListener(name, () => listener.lost());
   source.addEventListener("error", () => {
     // Reconnecting is ours: what changed meanwhile must be listed anew, and the reason be asked for.

@@ -1,32 +1,31 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { timeLabels, timeTicks } from "./axis.ts";
+import { chartSvg } from "./chart-svg.ts";
 import { tick } from "./format.ts";
-import { download, picture } from "./save.ts";
-import { csv, niceTop, type Series, spanSeconds } from "./series.ts";
+import { download, downloadText, picture, token } from "./save.ts";
+import { type ChartData, csv, niceTop, type Span } from "./series.ts";
 
 export interface ChartProps {
   readonly title: string;
   readonly scope: string;
   readonly label: string;
-  readonly series: Series;
-  readonly column: "bytes" | "packets";
+  readonly data: ChartData;
   readonly format: (value: number) => string;
   readonly exact: (value: number) => string;
-  /** Right edge, in seconds. */
-  readonly now: number;
   /** The value at the shared cursor, else the latest; null in a gap. */
   readonly value: number | null;
   readonly theme: string;
-  readonly range: readonly [number, number] | undefined;
+  /** The chosen stretch, as a tint. */
+  readonly range: Span | undefined;
+  /** Where the cursor was put to stay, in seconds. */
+  readonly pinned: number | undefined;
   onCursor(seconds: number | null): void;
+  onPin(seconds: number): void;
   onRange(from: number, to: number): void;
 }
 
-const height = 96;
-
-function css(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
+const height = 112;
 
 /** Ink on a canvas: one line, three grid lines, gaps hatched, the cursor shared by all charts of the page. */
 export function Chart(props: ChartProps) {
@@ -47,30 +46,36 @@ export function Chart(props: ChartProps) {
     };
   }, []);
 
+  const { title, scope, label, data, value, format, exact, theme, range, pinned } = props;
   useEffect(() => {
-    const columns = props.series.columns();
-    plot.current?.setData([columns.seconds as number[], columns[props.column] as (number | null)[]]);
-  }, [props.now, props.series.revision, props.theme, props.range?.[0], props.range?.[1]]);
+    plot.current?.setData([data.seconds as number[], data.values as (number | null)[]]);
+  }, [data, theme, range?.[0], range?.[1], pinned]);
 
-  const name = (extension: string): string => `x0-${props.column}-${props.now}.${extension}`;
-  const savePicture = (): void => {
+  const name = (extension: string): string => `x0-${data.name}-${Math.round(data.to)}.${extension}`;
+  const savePng = (): void => {
     if (plot.current === undefined) return;
-    void picture(plot.current.ctx.canvas, css("--bg0")).then((blob) => download(name("png"), blob));
+    void picture(plot.current.ctx.canvas, token("--bg0")).then((blob) => download(name("png"), blob));
   };
-  const savePoints = (): void =>
-    download(name("csv"), new Blob([csv(props.series.columns(), props.column)], { type: "text/csv" }));
-
-  const { title, scope, label, value, format, exact } = props;
+  const saveSvg = (): void =>
+    downloadText(name("svg"), "image/svg+xml", chartSvg(data, { title, scope, tick, colours: colours() }));
   return (
     <section class="panel">
       <header>
         <h2>{title}</h2>
         <span class="s">{scope}</span>
-        <span class="r s">
-          <button type="button" class="plain" title="Save the picture" onClick={savePicture}>
+        <span class="r s tools">
+          <button type="button" class="plain" title="Save the picture as SVG" onClick={saveSvg}>
+            svg
+          </button>
+          <button type="button" class="plain" title="Save the picture as PNG" onClick={savePng}>
             png
-          </button>{" "}
-          <button type="button" class="plain" title="Save the points" onClick={savePoints}>
+          </button>
+          <button
+            type="button"
+            class="plain"
+            title="Save the points"
+            onClick={() => downloadText(name("csv"), "text/csv", csv(data))}
+          >
             csv
           </button>
         </span>
@@ -89,10 +94,21 @@ export function Chart(props: ChartProps) {
   );
 }
 
+function colours() {
+  return {
+    ground: token("--bg0"),
+    ink: token("--ink"),
+    area: token("--area"),
+    label: token("--ink3"),
+    line: token("--line"),
+    hatch: token("--line2"),
+  };
+}
+
 function options(latest: { readonly current: ChartProps }, width: number): uPlot.Options {
   const axis = {
-    stroke: () => css("--ink3"),
-    font: `11px ${css("--sans")}`,
+    stroke: () => token("--ink3"),
+    font: `11px ${token("--sans")}`,
     ticks: { show: false },
   };
   return {
@@ -107,7 +123,7 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
       drag: { x: true, y: false, setScale: false },
     },
     scales: {
-      x: { time: true, range: () => [latest.current.now - spanSeconds, latest.current.now] },
+      x: { time: true, range: () => [latest.current.data.from, latest.current.data.to] },
       y: { range: (_, __, max) => [0, niceTop(max)] },
     },
     axes: [
@@ -116,14 +132,14 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
         size: 18,
         gap: 3,
         grid: { show: false },
-        splits: (plot, _, min, max) => minutes(min, max, plot.width),
-        values: (_, splits) => splits.map((second) => new Date(second * 1000).toTimeString().slice(0, 5)),
+        splits: (plot, _, min, max) => timeTicks(min, max, plot.width),
+        values: (_, splits) => timeLabels(splits),
       },
       {
         ...axis,
         size: 44,
         gap: 4,
-        grid: { stroke: () => css("--line"), width: 1 },
+        grid: { stroke: () => token("--line"), width: 1 },
         splits: (plot, _, min, max) => (plot.data[0].length === 0 ? [min, max] : [min, max / 2, max]),
         values: (plot, splits) => (plot.data[0].length === 0 ? ["", ""] : splits.map(tick)),
       },
@@ -131,14 +147,16 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
     series: [
       {},
       {
-        stroke: () => css("--ink"),
-        fill: () => css("--area"),
+        stroke: () => token("--ink"),
+        fill: () => token("--area"),
         width: 1.25,
         points: { show: false },
       },
     ],
     hooks: {
       drawClear: [(plot) => shade(plot, latest.current)],
+      draw: [(plot) => pin(plot, latest.current.pinned)],
+      ready: [(plot) => pinOnClick(plot, latest)],
       setCursor: [
         (plot) => {
           const { left = -1 } = plot.cursor;
@@ -148,7 +166,7 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
       setSelect: [
         (plot) => {
           const { left, width: wide } = plot.select;
-          if (wide < 4) return;
+          if (wide < clickPixels) return;
           latest.current.onRange(plot.posToVal(left, "x"), plot.posToVal(left + wide, "x"));
           plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
         },
@@ -157,29 +175,43 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
   };
 }
 
-/** Every second minute, on the minute, where its label has room. */
-function minutes(from: number, to: number, width: number): number[] {
-  const half = ((to - from) / width) * 18;
-  const found: number[] = [];
-  for (let second = Math.ceil((from + half) / 120) * 120; second <= to - half; second += 120)
-    found.push(second);
-  return found;
+/** A pointer that moved less was not dragged. */
+const clickPixels = 4;
+
+function pinOnClick({ over, posToVal }: uPlot, latest: { readonly current: ChartProps }): void {
+  let downAt = 0;
+  over.addEventListener("mousedown", (event) => {
+    downAt = event.clientX;
+  });
+  over.addEventListener("click", (event) => {
+    if (Math.abs(event.clientX - downAt) >= clickPixels) return;
+    latest.current.onPin(posToVal(event.clientX - over.getBoundingClientRect().left, "x"));
+  });
+}
+
+/** The cursor that stays, over the line. */
+function pin({ ctx, bbox, valToPos }: uPlot, seconds: number | undefined): void {
+  if (seconds === undefined) return;
+  const x = valToPos(seconds, "x", true);
+  if (x < bbox.left || x > bbox.left + bbox.width) return;
+  ctx.fillStyle = token("--selected");
+  ctx.fillRect(Math.round(x), bbox.top, Math.max(1, Math.round(devicePixelRatio)), bbox.height);
 }
 
 /** The chosen range as a tint, what is missing as hatching: both below the line. */
-function shade(plot: uPlot, { series, now, range }: ChartProps): void {
+function shade(plot: uPlot, { data, range }: ChartProps): void {
   const { ctx, bbox } = plot;
   const x = (seconds: number): number =>
     Math.min(Math.max(plot.valToPos(seconds, "x", true), bbox.left), bbox.left + bbox.width);
   ctx.save();
   if (range !== undefined) {
-    ctx.fillStyle = css("--selbg");
+    ctx.fillStyle = token("--selbg");
     ctx.fillRect(x(range[0]), bbox.top, x(range[1]) - x(range[0]), bbox.height);
   }
-  ctx.strokeStyle = css("--line2");
+  ctx.strokeStyle = token("--line2");
   ctx.lineWidth = devicePixelRatio;
   const step = 5 * devicePixelRatio;
-  for (const [from, to] of series.gaps(now)) {
+  for (const [from, to] of data.gaps) {
     ctx.save();
     ctx.beginPath();
     ctx.rect(x(from), bbox.top, x(to) - x(from), bbox.height);

@@ -1,31 +1,14 @@
 import { expect, test } from "vitest";
 import { processes, sentence, title } from "./describe.ts";
 import type { Flow } from "./shapes.ts";
+import { flow, process } from "./testing/flow.ts";
 
-const curl = { pid: 7, comm: "curl", executable: "/usr/bin/curl", cgroup: null };
-const nginx = { pid: 8, comm: "nginx", executable: null, cgroup: null };
+const nginx = process({ pid: 8, comm: "nginx", executable: null });
 const start = Date.UTC(2026, 0, 31, 8);
-const base: Flow = {
-  id: "1",
-  state: "active",
-  start: new Date(start).toISOString(),
+const base = flow({
   end: new Date(start + 1500).toISOString(),
-  source: { ip: "10.0.0.2", port: 50000 },
-  destination: { ip: "2001:db8::1", port: 443 },
-  protocol: "tcp",
-  icmp: null,
-  direction: "egress",
-  place: "local",
-  netns: 1,
-  interface: "eth0",
-  verdict: "forwarded",
-  bytes: { sent: 1000, received: 250 },
-  packets: { sent: 2, received: 1 },
-  tcpFlags: [],
-  cookie: null,
-  process: curl,
-  peerProcess: null,
-};
+  destination: { ip: "2001:db8::1", port: 443, name: null },
+});
 
 test.each([
   ["an active one", {}, "curl opened it 1 min ago; it is active and has moved 1.25 kB."],
@@ -56,6 +39,8 @@ test.each([
 
 test("the title names where it goes", () => {
   expect(title(base)).toBe("tcp to [2001:db8::1]:443");
+  const named = { ...base.destination, name: "example.com" };
+  expect(title({ ...base, application: "tls", destination: named })).toBe("tls to example.com:443");
 });
 
 test("both processes are named where both ends are here", () => {
@@ -63,4 +48,5 @@ test("both processes are named where both ends are here", () => {
   expect(processes({ ...base, peerProcess: nginx })).toBe("curl → nginx");
   expect(processes({ ...base, process: null, peerProcess: nginx })).toBe("? → nginx");
   expect(processes({ ...base, process: null })).toBe("");
+  expect(processes({ ...base, process: process({ comm: "a\u202eb\n" }) })).toBe("a⟨202E⟩b␊");
 });

@@ -1,14 +1,17 @@
 /** A flow in words. */
 import { ago, bytes, duration, socketAddress } from "./format.ts";
 import type { Flow, FlowProcess } from "./shapes.ts";
+import { visible } from "./visible.ts";
 
 export function processName(process: FlowProcess | null): string | undefined {
-  return process === null ? undefined : process.comm;
+  return process === null ? undefined : visible(process.comm);
 }
 
-/** "tcp to 10.0.0.1:443" */
-export function title(flow: Flow): string {
-  return `${flow.protocol} to ${socketAddress(flow.destination)}`;
+/** "tcp to 10.0.0.1:443", "tls to example.com:443" */
+export function title({ application, protocol, destination }: Flow): string {
+  const { name, port } = destination;
+  const to = name === null ? socketAddress(destination) : `${visible(name)}${port === 0 ? "" : `:${port}`}`;
+  return `${application ?? protocol} to ${to}`;
 }
 
 export function sentence(flow: Flow, nowMs: number): string {

@@ -6,11 +6,13 @@ import { troubled } from "./states.tsx";
 const keys: readonly (readonly [string, string])[] = [
   ["/", "search: an address, :port, protocol or process"],
   ["f", "edit the filter, which is the URL"],
+  ["g f", "go to Flows, without a filter"],
   ["↑ ↓", "walk through the table"],
   ["PgUp PgDn Home End", "walk further"],
-  ["Enter", "open the flow's facts"],
+  ["Enter", "open the flow's page"],
   ["Esc", "close what is open; let go of the table"],
   ["Space", "pause, go on"],
+  ["m", "the flows of the minute around the cursor"],
   ["t", "light or dark"],
   ["?", "this list"],
 ];
@@ -29,7 +31,8 @@ export function Help({ onClose }: { onClose(): void }) {
         ))}
       </dl>
       <p class="s">
-        Drag over a chart for the flows of that time. The table's order waits while the pointer is on it.
+        Drag over a chart for the flows of that time, click to keep the cursor there. The table's order waits
+        while the pointer is on it. In the map arrows walk, Enter selects, + − 0 scale.
       </p>
     </Dialog>
   );
@@ -61,7 +64,7 @@ interface DialogProps {
   onClose(): void;
 }
 
-function Dialog({ title, children, onClose }: DialogProps) {
+export function Dialog({ title, children, onClose }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => element.current?.showModal(), []);
   return (

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Copy } from "./copy.tsx";
-import { command, parseView, type View } from "./query.ts";
+import { command, filterKeys, parseView, type View } from "./query.ts";
+import { visible } from "./visible.ts";
 
 interface Props {
   /** Path and query of the address bar. */
@@ -8,10 +9,11 @@ interface Props {
   readonly view: View;
   readonly problems: readonly string[];
   onView(view: View): void;
+  onColumns(): void;
 }
 
 /** The URL, editable: Enter shows what it says, Esc takes the edit back. */
-export function FilterBar({ path, view, problems, onView }: Props) {
+export function FilterBar({ path, view, problems, onView, onColumns }: Props) {
   const [text, setText] = useState(path);
   const [refused, setRefused] = useState<readonly string[]>([]);
   const shown = useRef<HTMLSpanElement>(null);
@@ -27,7 +29,7 @@ export function FilterBar({ path, view, problems, onView }: Props) {
     if (parsed.problems.length === 0) onView(parsed.view);
   };
   const wrong = refused.length > 0 ? refused : problems;
-  const filtered = Object.keys(view.filter).length > 0;
+  const filtered = filterKeys.some((key) => view.filter[key] !== undefined);
   return (
     <>
       <form
@@ -63,13 +65,16 @@ export function FilterBar({ path, view, problems, onView }: Props) {
         <button type="button" disabled={!filtered} onClick={() => onView({ ...view, filter: {} })}>
           clear
         </button>
+        <button type="button" class="x3" title="Which columns the table has" onClick={onColumns}>
+          columns
+        </button>
         <Copy class="x3" text={command(view.filter, "--follow")} title={command(view.filter, "--follow")}>
           copy command
         </Copy>
       </form>
       {wrong.length > 0 && (
         <p class="wrong note" role="alert">
-          {wrong.join("; ")}
+          {visible(wrong.join("; "))}
         </p>
       )}
     </>

@@ -8,6 +8,7 @@ import {
   count,
   duration,
   exact,
+  latency,
   socketAddress,
 } from "./format.ts";
 
@@ -31,6 +32,16 @@ test("counts and rates carry their unit", () => {
   expect(count(999)).toBe("999");
   expect(count(14_700)).toBe("14.7 k");
   expect(bytesPerSecond(1_234_567)).toBe("1.23 MB/s");
+});
+
+test.each([
+  [0.0853, "85.3 µs"],
+  [0.46, "0.460 ms"],
+  [21.44, "21.4 ms"],
+  [120, "120 ms"],
+  [1500, "1.50 s"],
+])("%d ms of latency read %s", (ms, text) => {
+  expect(latency(ms)).toBe(text);
 });
 
 test("the exact value keeps every digit", () => {

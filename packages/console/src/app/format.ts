@@ -65,6 +65,12 @@ function join(major: number, unit: string, minor: number, minorUnit: string): st
   return minor === 0 ? `${major} ${unit}` : `${major} ${unit} ${minor} ${minorUnit}`;
 }
 
+/** 0.46 → "0.460 ms", 21.44 → "21.4 ms", 0.0853 → "85.3 µs": short times, three digits. */
+export function latency(ms: number): string {
+  if (ms < 0.1) return `${(ms * 1000).toPrecision(3)} µs`;
+  return ms < 999.5 ? `${ms.toPrecision(3)} ms` : duration(ms);
+}
+
 export function ago(ms: number): string {
   if (ms < 1000) return "just now";
   return ms < 60_000 ? `${Math.floor(ms / 1000)} s ago` : `${duration(ms)} ago`;

@@ -17,7 +17,7 @@ export function Rail({ health, lostPackets, onHelp }: RailProps) {
       <div class="id">
         x0<span>tta6bl4</span>
       </div>
-      <a href={location.pathname} aria-current="page" title="Flows">
+      <a href="/flows" aria-current="page" title="Flows (g f)">
         <span>Flows</span>
         <i class="letter" aria-hidden="true">
           f
@@ -52,12 +52,14 @@ interface BarProps {
   readonly health: Health | undefined;
   readonly live: LiveState;
   readonly theme: string;
+  /** The control of the page's range. */
+  readonly range: preact.ComponentChildren;
   onLive(): void;
   onTheme(): void;
   onFilter(filter: Filter): void;
 }
 
-export function Bar({ health, live, theme, onLive, onTheme, onFilter }: BarProps) {
+export function Bar({ health, live, theme, range, onLive, onTheme, onFilter }: BarProps) {
   const [label, title] = liveText[live];
   return (
     <header class="bar">
@@ -69,6 +71,7 @@ export function Bar({ health, live, theme, onLive, onTheme, onFilter }: BarProps
       </span>
       <Search onFilter={onFilter} />
       <span class="sp" />
+      {range}
       <button type="button" title={title} aria-pressed={live === "live" || live === "held"} onClick={onLive}>
         <span class={`live ${live}`}>{label}</span>
       </button>

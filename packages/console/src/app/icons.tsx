@@ -4,6 +4,7 @@ const shapes = {
   off: <circle cx="5" cy="5" r="3.5" fill="none" stroke-width="1.2" stroke-dasharray="2 1.6" />,
   error: <path fill="none" stroke-width="2" d="M1.5 1.5l7 7M8.5 1.5l-7 7" />,
   warning: <path stroke="none" d="M5 0l5 10H0z" />,
+  dropped: <path fill="none" stroke-width="1.6" d="M1.2 1.5h7.6L5 8.5z" />,
   none: <path stroke="none" d="M1 4h8v2H1z" />,
 };
 
@@ -14,6 +15,7 @@ const classes: Readonly<Record<Mark, string>> = {
   off: "un",
   error: "er",
   warning: "wa",
+  dropped: "dr",
   none: "no",
 };
 

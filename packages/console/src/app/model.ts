@@ -14,10 +14,12 @@ import {
 } from "./query.ts";
 import { FlowRows, rowLimit } from "./rows.ts";
 import { Series } from "./series.ts";
-import type { FlowList, Health, TotalsList } from "./shapes.ts";
+import type { FlowEvent, FlowList, Health, TotalsList } from "./shapes.ts";
 
 const pageSize = 1000;
 const fullPageSize = 10_000;
+/** Of a range so many are fetched unasked, for its chart; the rest comes with scrolling. */
+const rangeFlows = 30_000;
 /** Changes are shown together, so that a busy node costs the browser no more than a quiet one. */
 const showEveryMs = 200;
 const retryAfterMs = [1000, 2000, 5000];
@@ -40,10 +42,12 @@ export class FlowsModel {
   /** The node's clock less the browser's. */
   #aheadMs = 0;
   #more: string | null = null;
+  #oldestMs = Number.POSITIVE_INFINITY;
   #filter: Filter | undefined;
   #sort = newestFirst;
   #holds = new Set<string>();
   #listeners = new Set<() => void>();
+  #insights = new Set<(event: FlowEvent) => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
@@ -53,6 +57,12 @@ export class FlowsModel {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Tells what happens on flows, as long as the page is live. */
+  onInsight(listener: (event: FlowEvent) => void): () => void {
+    this.#insights.add(listener);
+    return () => this.#insights.delete(listener);
   }
 
   show(view: View): void {
@@ -92,8 +102,16 @@ export class FlowsModel {
     return this.#more !== null && this.rows.size < rowLimit;
   }
 
+  /** Before this moment flows of this filter are not loaded; 0 when all are. */
+  get loadedFromMs(): number {
+    return this.#more === null ? 0 : this.#oldestMs;
+  }
+
   get lostPackets(): number | undefined {
-    return this.series.latest?.lostPackets ?? this.covers?.lostPackets;
+    const sinceStart = this.series.latest?.lostPackets;
+    return this.#filter?.since === undefined
+      ? (sinceStart ?? this.covers?.lostPackets)
+      : this.covers?.lostPackets;
   }
 
   get lostEvents(): number {
@@ -136,6 +154,9 @@ export class FlowsModel {
         this.#aheadMs = Date.parse(totals.time) - Date.now();
         this.#changed();
       },
+      insight: (event) => {
+        for (const listener of this.#insights) listener(event);
+      },
       lost: () => void this.#guarded(() => this.#load(pageSize, true)),
       down: () => void this.#broken(),
     });
@@ -162,10 +183,11 @@ export class FlowsModel {
     await this.#loadAll();
   }
 
-  /** An order other than by time is only true over all flows, so all are fetched. */
+  /** An order other than by time is only true over all flows, so all are fetched; of a range enough for its chart. */
   async #loadAll(): Promise<void> {
-    if (isNewestFirst(this.#sort)) return;
-    while (this.more && !this.loading) await this.#load(fullPageSize);
+    const ranged = this.#filter?.since !== undefined ? rangeFlows : 0;
+    const wanted = isNewestFirst(this.#sort) ? ranged : rowLimit;
+    while (this.more && !this.loading && this.rows.size < wanted) await this.#load(fullPageSize);
   }
 
   async #load(limit: number, fromNewest = false): Promise<void> {
@@ -185,6 +207,7 @@ export class FlowsModel {
       }
       if (!this.listed) rows.settle();
       this.#more = list.next;
+      this.#oldestMs = Date.parse(list.flows.at(-1)?.start ?? "");
       if (fromNewest) this.covers = list.covers;
       this.listed = true;
     } finally {

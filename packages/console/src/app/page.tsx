@@ -1,29 +1,36 @@
-/** The flows page: charts, filter, table and panel over one model, all of its state in the URL. */
+/** The flows page: charts, map, filter, table and a flow's panel over one model, all of its state in the URL. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { Chart } from "./chart.tsx";
+import { Charts } from "./charts.tsx";
+import { ChooseColumns, ChooseRange } from "./choose.tsx";
+import { columnsOf } from "./columns.tsx";
 import { Features, Help } from "./dialogs.tsx";
 import { FilterBar } from "./filter.tsx";
-import { bytesPerSecond, clock, exact, perSecond } from "./format.ts";
+import { useFlowDetail } from "./flow/detail.ts";
+import { SidePanel } from "./flow/panel.tsx";
+import { exact } from "./format.ts";
 import { Bar, type LiveState, Rail } from "./frame.tsx";
 import { useKeys } from "./keys.ts";
 import { useLocation } from "./location.ts";
+import { ServiceMap } from "./map/map.tsx";
 import { FlowsModel } from "./model.ts";
-import { SidePanel } from "./panel.tsx";
-import { type Filter, isLive, type SortKey, type View } from "./query.ts";
+import { type Filter, isLive, newestFirst, type SortKey, type View } from "./query.ts";
+import { isoSecond } from "./range.ts";
 import { rowLimit } from "./rows.ts";
-import { ChartTable } from "./series-table.tsx";
 import { Broken, Empty } from "./states.tsx";
 import { Summary } from "./summary.tsx";
 import { FlowTable } from "./table.tsx";
 import { useTheme } from "./theme.ts";
+import { TimeBar } from "./time-bar.tsx";
 import { useWalk } from "./walk.ts";
+
+type DialogName = "help" | "features" | "columns" | "range";
 
 export function FlowsPage() {
   const { view, problems, path, go } = useLocation();
   const model = useMemo(() => new FlowsModel(), []);
   const [theme, flipTheme] = useTheme();
   const [moment, setMoment] = useState<number | null>(null);
-  const [dialog, setDialog] = useState<"help" | "features">();
+  const [dialog, setDialog] = useState<DialogName>();
   useModel(model);
   useEffect(() => model.show(view), [path]);
 
@@ -32,40 +39,54 @@ export function FlowsPage() {
   }, [model.health?.host]);
 
   const nowMs = useNow(model);
-  const { rows, series, trouble, health } = model;
+  const { rows, trouble, health } = model;
   const walk = useWalk(model, view, go);
+  const detail = useFlowDetail(view.flow, model);
   const filterBy = (filter: Filter): void => go({ ...view, filter: { ...view.filter, ...filter } });
-  const toggleLive = (): void => {
-    const { until: _, ...filter } = view.filter;
-    go(isLive(view) ? { ...view, live: false } : { ...view, filter, live: true });
-  };
+  const toggleLive = (): void =>
+    go(
+      isLive(view)
+        ? { ...view, live: false }
+        : { ...view, filter: { ...view.filter, until: undefined }, live: true },
+    );
   const sortBy = (key: SortKey): void => {
     const descending = view.sort.key === key ? !view.sort.descending : descendingFirst.has(key);
     go({ ...view, sort: { key, descending } });
+  };
+  const cursorMs =
+    moment === null ? (view.at === undefined ? undefined : Date.parse(view.at)) : moment * 1000;
+  const select = (service: string | undefined): void => {
+    const { service: _, ...rest } = view;
+    go(service === undefined ? rest : { ...rest, service });
+  };
+  const size = (map: View["map"]): void => {
+    const { map: _, ...rest } = view;
+    go(map === undefined ? rest : { ...rest, map });
+  };
+  const pin = (seconds: number): void => {
+    const at = isoSecond(Math.round(seconds) * 1000);
+    const { at: before, ...rest } = view;
+    go(at === before ? rest : { ...view, at });
+  };
+  const minuteAround = (): void => {
+    if (cursorMs === undefined) return;
+    const second = Math.round(cursorMs / 1000) * 1000;
+    filterBy({ since: isoSecond(second - 30_000), until: isoSecond(second + 30_000) });
   };
   useKeys({
     ...walk.keys,
     "/": () => document.getElementById("search")?.focus(),
     f: () => document.getElementById("filter")?.focus(),
+    "g f": () => go({ filter: {}, sort: newestFirst, live: true }),
+    m: minuteAround,
     " ": toggleLive,
     t: flipTheme,
     "?": () => setDialog("help"),
   });
 
-  const point = moment === null ? series.latest : series.at(moment);
-  const chart = {
-    series,
-    theme,
-    now: Math.floor(nowMs / 1000),
-    label: moment === null ? "now" : clock(moment * 1000),
-    range: rangeOf(view.filter),
-    onCursor: setMoment,
-    onRange: (from: number, to: number) =>
-      filterBy({ since: isoSecond(Math.floor(from)), until: isoSecond(Math.ceil(to)) }),
-  };
-  const stale = moment === null && (trouble !== undefined || !model.live);
-  const label = stale && series.latest !== undefined ? clock(Date.parse(series.latest.time)) : chart.label;
+  const closeDialog = (): void => setDialog(undefined);
   const empty = model.listed && rows.size === 0;
+  const large = view.map === "large";
   return (
     <>
       <Rail health={health} lostPackets={model.lostPackets} onHelp={() => setDialog("help")} />
@@ -73,37 +94,51 @@ export function FlowsPage() {
         health={health}
         live={liveState(model, view)}
         theme={theme}
+        range={<TimeBar filter={view.filter} onFilter={filterBy} onCustom={() => setDialog("range")} />}
         onLive={toggleLive}
         onTheme={flipTheme}
         onFilter={filterBy}
       />
       <main>
-        <FilterBar path={path} view={view} problems={problems} onView={go} />
-        <div class={view.sel === undefined ? "lay" : "lay open"}>
+        <FilterBar
+          path={path}
+          view={view}
+          problems={problems}
+          onView={go}
+          onColumns={() => setDialog("columns")}
+        />
+        <div class={view.flow === undefined ? "lay" : "lay open"}>
           <div class="flows">
-            <div class="top">
-              <Chart
-                {...chart}
-                label={label}
-                title="Bytes"
-                scope="layer-3 bytes/s, whole host"
-                column="bytes"
-                value={point?.bytesPerSecond ?? null}
-                format={bytesPerSecond}
-                exact={(value) => exact(value, "B/s")}
+            <div class={`top map-${view.map ?? "small"}`}>
+              <Charts
+                model={model}
+                view={view}
+                nowMs={nowMs}
+                moment={moment}
+                theme={theme}
+                onCursor={setMoment}
+                onPin={pin}
+                onRange={(from, to) =>
+                  filterBy({
+                    since: isoSecond(Math.floor(from) * 1000),
+                    until: isoSecond(Math.ceil(to) * 1000),
+                  })
+                }
               />
-              <Chart
-                {...chart}
-                label={label}
-                title="Packets"
-                scope="packets/s, whole host"
-                column="packets"
-                value={point?.packetsPerSecond ?? null}
-                format={perSecond}
-                exact={(value) => exact(value, "packets/s")}
-              />
+              {view.map !== "off" && (
+                <ServiceMap
+                  rows={rows}
+                  listed={model.listed}
+                  scope={model.more ? `of the ${exact(rows.size)} newest flows` : "of these flows"}
+                  host={health?.host}
+                  size={large ? "large" : "small"}
+                  selected={view.service}
+                  onSelect={select}
+                  onSize={(wanted) => size(wanted === "large" ? "large" : undefined)}
+                  onFilter={filterBy}
+                />
+              )}
             </div>
-            <ChartTable series={series} />
             <Summary
               model={model}
               view={view}
@@ -117,38 +152,50 @@ export function FlowsPage() {
             {(rows.size > 0 || (!model.listed && trouble === undefined)) && (
               <FlowTable
                 model={model}
+                columns={columnsOf(view)}
                 sort={view.sort}
                 cursor={walk.cursor}
-                selected={view.sel}
-                momentMs={moment === null ? undefined : moment * 1000}
+                selected={view.flow}
+                momentMs={cursorMs}
                 onSort={sortBy}
                 onSelect={walk.open}
               />
             )}
             {rows.size > 0 && <p class="foot s">{foot(model)}</p>}
           </div>
-          {view.sel !== undefined && (
+          {view.flow !== undefined && (
             <SidePanel
-              id={view.sel}
-              flow={rows.get(view.sel)?.flow}
-              loading={!model.listed || model.loading}
+              id={view.flow}
+              detail={detail}
               nowMs={nowMs}
               onClose={walk.close}
               onFilter={filterBy}
+              onService={select}
             />
           )}
         </div>
       </main>
-      {dialog === "help" && <Help onClose={() => setDialog(undefined)} />}
-      {dialog === "features" && health !== undefined && (
-        <Features health={health} onClose={() => setDialog(undefined)} />
+      {dialog === "help" && <Help onClose={closeDialog} />}
+      {dialog === "features" && health !== undefined && <Features health={health} onClose={closeDialog} />}
+      {dialog === "columns" && <ChooseColumns view={view} onView={go} onClose={closeDialog} />}
+      {dialog === "range" && (
+        <ChooseRange filter={view.filter} nowMs={nowMs} onFilter={filterBy} onClose={closeDialog} />
       )}
     </>
   );
 }
 
 /** What one looks for first: the largest and the latest; names from A. */
-const descendingFirst: ReadonlySet<SortKey> = new Set(["start", "sent", "received", "packets", "duration"]);
+const descendingFirst: ReadonlySet<SortKey> = new Set([
+  "start",
+  "sent",
+  "received",
+  "packets",
+  "duration",
+  "rtt",
+  "retransmits",
+  "drops",
+]);
 
 function useModel(model: FlowsModel): void {
   const [, setVersion] = useState(0);
@@ -172,17 +219,6 @@ function liveState(model: FlowsModel, view: View): LiveState {
   if (view.filter.until !== undefined) return "past";
   if (!view.live) return "paused";
   return model.held.size > 0 ? "held" : "live";
-}
-
-/** A second as the URL says it. */
-function isoSecond(second: number): string {
-  return new Date(second * 1000).toISOString().replace(".000Z", "Z");
-}
-
-function rangeOf({ since = "", until = "" }: Filter): readonly [number, number] | undefined {
-  const from = Date.parse(since) / 1000;
-  const to = Date.parse(until) / 1000;
-  return Number.isNaN(from) || Number.isNaN(to) ? undefined : [from, to];
 }
 
 function foot(model: FlowsModel): string {

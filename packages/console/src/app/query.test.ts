@@ -2,11 +2,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   apiQuery,
+  columnKeys,
   command,
   followQuery,
   formatView,
   isLive,
   looksLikeAddress,
+  mapSizes,
   parseView,
   sortKeys,
   type View,
@@ -27,8 +29,12 @@ const view: fc.Arbitrary<View> = fc.record(
       { requiredKeys: [] },
     ),
     sort: fc.record({ key: fc.constantFrom(...sortKeys), descending: fc.boolean() }),
-    sel: value,
+    flow: value,
     live: fc.boolean(),
+    columns: fc.uniqueArray(fc.constantFrom(...columnKeys), { minLength: 1 }),
+    at: fc.constantFrom("2026-01-31T08:00:00Z", "2026-01-31T08:00:00.250Z"),
+    service: value,
+    map: fc.constantFrom(...mapSizes),
   },
   { requiredKeys: ["filter", "sort", "live"] },
 );
@@ -54,7 +60,13 @@ test.each([
   ["?port=70000", 'port: "70000" is not a port (0 to 65535)'],
   ["?since=yesterday", 'since: "yesterday" is not a time (15m, 2h or 2026-01-31T08:00:00Z)'],
   ["?sort=colour", `sort: "colour" is none of ${sortKeys.join(", ")}`],
-  ["?colour=red", '"colour" is none of ip, port, protocol, process, since, until, sort, sel, live'],
+  [
+    "?colour=red",
+    '"colour" is none of ip, port, protocol, process, since, until, sort, flow, live, columns, at, service, map',
+  ],
+  ["?columns=source,colour", `columns: "source,colour" may list ${columnKeys.join(", ")}`],
+  ["?at=noon", 'at: "noon" is not a time (2026-01-31T08:00:00Z)'],
+  ["?map=huge", 'map: "huge" is none of off, large'],
 ])("%s is refused with what is wrong", (search, problem) => {
   const parsed = parseView(search);
   expect(parsed.problems).toEqual([problem]);
@@ -78,7 +90,7 @@ test.each([
 });
 
 test("the node is asked for the filter, never for the order", () => {
-  const { view } = parseView("?process=a%26b&sort=-sent&sel=7");
+  const { view } = parseView("?process=a%26b&sort=-sent&flow=7");
   expect(apiQuery(view.filter, { limit: "10" })).toBe("?limit=10&process=a%26b");
 });
 
@@ -89,6 +101,12 @@ test("the live stream is asked without a time", () => {
 test("the command quotes what a shell would take apart", () => {
   expect(command({ process: "it's", port: "53" }, "--follow")).toBe(
     "x0 flows observe --port 53 --process 'it'\\''s' --follow",
+  );
+});
+
+test("the command has no character that acts on the terminal it is pasted into", () => {
+  expect(command({ process: "a\u001b[2J'\\\u202e" })).toBe(
+    "x0 flows observe --process $'a\\U0000001b[2J\\'\\\\\\U0000202e'",
   );
 });
 

@@ -2,10 +2,12 @@
  * What the page shows, as its URL says it: filters of `GET /api/v1/flows`, selection, order, live.
  * The query string is the only place where this state lives; the filter bar and the address bar both edit it.
  */
+import { isVisible } from "./visible.ts";
 
 export const filterKeys = ["ip", "port", "protocol", "process", "since", "until"] as const;
 export type FilterKey = (typeof filterKeys)[number];
-export type Filter = Readonly<Partial<Record<FilterKey, string>>>;
+/** An undefined value is as good as none: spread over a filter it takes one away. */
+export type Filter = Readonly<Partial<Record<FilterKey, string | undefined>>>;
 
 export const sortKeys = [
   "start",
@@ -18,8 +20,34 @@ export const sortKeys = [
   "packets",
   "duration",
   "interface",
+  "application",
+  "rtt",
+  "retransmits",
+  "drops",
 ] as const;
 export type SortKey = (typeof sortKeys)[number];
+
+/** What a line of the table can show: all that sorts, and the state. */
+export const columnKeys = [
+  "start",
+  "source",
+  "destination",
+  "protocol",
+  "application",
+  "process",
+  "state",
+  "sent",
+  "received",
+  "packets",
+  "rtt",
+  "retransmits",
+  "drops",
+  "duration",
+  "interface",
+] as const satisfies readonly (SortKey | "state")[];
+export type ColumnKey = (typeof columnKeys)[number];
+
+export const mapSizes = ["off", "large"] as const;
 
 export interface Sort {
   readonly key: SortKey;
@@ -30,8 +58,16 @@ export interface View {
   readonly filter: Filter;
   readonly sort: Sort;
   /** Id of the flow in the side panel. */
-  readonly sel?: string;
+  readonly flow?: string;
   readonly live: boolean;
+  /** Columns that were chosen; without a choice the width of the screen decides. */
+  readonly columns?: readonly ColumnKey[];
+  /** The moment that the cursor stands at, as ISO 8601. */
+  readonly at?: string;
+  /** Key of the service or host that is selected in the map. */
+  readonly service?: string;
+  /** Small unless said. */
+  readonly map?: (typeof mapSizes)[number];
 }
 
 export interface Parsed {
@@ -68,37 +104,79 @@ function checkMoment(value: string): string | undefined {
   return known ? undefined : "is not a time (15m, 2h or 2026-01-31T08:00:00Z)";
 }
 
+const viewKeys = ["sort", "flow", "live", "columns", "at", "service", "map"] as const;
+type ViewKey = (typeof viewKeys)[number];
+type ViewParts = { -readonly [Key in keyof View]?: View[Key] };
+
+/** Each reads one value into the view; what has no meaning it returns as a problem. */
+const readers: Readonly<Record<ViewKey, (value: string, view: ViewParts) => string | undefined>> = {
+  sort: (value, view) => {
+    const key = value.replace(/^-/, "");
+    if (!isOneOf(sortKeys, key)) return `is none of ${sortKeys.join(", ")}`;
+    view.sort = { key, descending: value.startsWith("-") };
+    return undefined;
+  },
+  flow: (value, view) => {
+    view.flow = value;
+    return undefined;
+  },
+  live: (value, view) => {
+    view.live = value !== "off";
+    return undefined;
+  },
+  columns: (value, view) => {
+    const columns = [...new Set(value.split(","))];
+    if (!columns.every((key) => isOneOf(columnKeys, key))) return `may list ${columnKeys.join(", ")}`;
+    view.columns = columns;
+    return undefined;
+  },
+  at: (value, view) => {
+    if (Number.isNaN(Date.parse(value))) return "is not a time (2026-01-31T08:00:00Z)";
+    view.at = value;
+    return undefined;
+  },
+  service: (value, view) => {
+    view.service = value;
+    return undefined;
+  },
+  map: (value, view) => {
+    if (!isOneOf(mapSizes, value)) return `is none of ${mapSizes.join(", ")}`;
+    view.map = value;
+    return undefined;
+  },
+};
+
 export function parseView(search: string): Parsed {
   const filter: Partial<Record<FilterKey, string>> = {};
   const problems: string[] = [];
-  let sort = newestFirst;
-  let sel: string | undefined;
-  let live = true;
+  const parts: ViewParts = {};
   for (const [key, value] of new URLSearchParams(search)) {
     if (value === "") continue;
-    if (isFilterKey(key)) {
-      const problem = checks[key](value);
+    let problem: string | undefined;
+    if (isOneOf(filterKeys, key)) {
+      problem = checks[key](value);
       if (problem === undefined) filter[key] = value;
-      else problems.push(`${key}: "${value}" ${problem}`);
-    } else if (key === "sort") {
-      const name = value.replace(/^-/, "");
-      if (isSortKey(name)) sort = { key: name, descending: value.startsWith("-") };
-      else problems.push(`sort: "${value}" is none of ${sortKeys.join(", ")}`);
-    } else if (key === "sel") sel = value;
-    else if (key === "live") live = value !== "off";
-    else problems.push(`"${key}" is none of ${[...filterKeys, "sort", "sel", "live"].join(", ")}`);
+    } else if (isOneOf(viewKeys, key)) problem = readers[key](value, parts);
+    else problems.push(`"${key}" is none of ${[...filterKeys, ...viewKeys].join(", ")}`);
+    if (problem !== undefined) problems.push(`${key}: "${value}" ${problem}`);
   }
-  return { view: { filter, sort, live, ...(sel === undefined ? {} : { sel }) }, problems };
+  return { view: { sort: newestFirst, live: true, ...parts, filter }, problems };
 }
 
 /** The shortest query string that `parseView` reads back as `view`: "" or "?…". */
 export function formatView(view: View): string {
-  const pairs: [string, string][] = [];
-  for (const key of filterKeys) if (view.filter[key] !== undefined) pairs.push([key, view.filter[key]]);
-  if (!isNewestFirst(view.sort)) pairs.push(["sort", `${view.sort.descending ? "-" : ""}${view.sort.key}`]);
-  if (view.sel !== undefined) pairs.push(["sel", view.sel]);
-  if (!view.live) pairs.push(["live", "off"]);
-  return pairs.length === 0 ? "" : `?${pairs.map(([name, value]) => `${name}=${encode(value)}`).join("&")}`;
+  const pairs: [string, string | undefined][] = [
+    ...filterKeys.map((key): [string, string | undefined] => [key, view.filter[key]]),
+    ["sort", isNewestFirst(view.sort) ? undefined : `${view.sort.descending ? "-" : ""}${view.sort.key}`],
+    ["columns", view.columns?.join(",")],
+    ["map", view.map],
+    ["service", view.service],
+    ["at", view.at],
+    ["flow", view.flow],
+    ["live", view.live ? undefined : "off"],
+  ];
+  const said = pairs.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encode(value)}`]));
+  return said.length === 0 ? "" : `?${said.join("&")}`;
 }
 
 /** The query string of the node's routes. */
@@ -131,8 +209,15 @@ export function isNewestFirst(sort: Sort): boolean {
   return sort.key === newestFirst.key && sort.descending;
 }
 
+/** As one word of a shell. What a terminal would act on while it is pasted is written as an escape. */
 function shellWord(value: string): string {
-  return /^[\w.:/@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+  if (/^[\w.:/@%+,=-]+$/.test(value)) return value;
+  if (isVisible(value)) return `'${value.replaceAll("'", "'\\''")}'`;
+  const escaped = value.replace(/['\\]/g, "\\$&").replace(/[^ -~]/gu, (character) => {
+    const code = (character.codePointAt(0) as number).toString(16);
+    return `\\U${code.padStart(8, "0")}`;
+  });
+  return `$'${escaped}'`;
 }
 
 /** Percent-encodes what would change the meaning, and leaves addresses and times readable. */
@@ -140,10 +225,6 @@ function encode(value: string): string {
   return encodeURIComponent(value).replace(/%(3A|2F|40|2C)/g, (code) => decodeURIComponent(code));
 }
 
-function isFilterKey(key: string): key is FilterKey {
-  return (filterKeys as readonly string[]).includes(key);
-}
-
-function isSortKey(key: string): key is SortKey {
-  return (sortKeys as readonly string[]).includes(key);
+function isOneOf<const T extends string>(list: readonly T[], text: string): text is T {
+  return (list as readonly string[]).includes(text);
 }

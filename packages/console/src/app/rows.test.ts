@@ -3,31 +3,12 @@ import { expect, test } from "vitest";
 import { newestFirst } from "./query.ts";
 import { endpointKey, FlowRows } from "./rows.ts";
 import type { Flow } from "./shapes.ts";
+import { flow as anyFlow } from "./testing/flow.ts";
 
 function flow(id: number, change: Partial<Flow> = {}): Flow {
   const at = new Date(1_700_000_000_000 + id * 1000).toISOString();
-  return {
-    id: String(id),
-    state: "active",
-    start: at,
-    end: at,
-    source: { ip: "127.0.0.1", port: 1024 + id },
-    destination: { ip: "127.0.0.1", port: 80 },
-    protocol: "tcp",
-    icmp: null,
-    direction: "egress",
-    place: "loopback",
-    netns: 1,
-    interface: "lo",
-    verdict: "forwarded",
-    bytes: { sent: id, received: 0 },
-    packets: { sent: 1, received: 0 },
-    tcpFlags: [],
-    cookie: null,
-    process: null,
-    peerProcess: null,
-    ...change,
-  };
+  const counters = { bytes: { sent: id, received: 0 }, packets: { sent: 1, received: 0 } };
+  return anyFlow({ id: String(id), start: at, end: at, ...counters, ...change });
 }
 
 const ids = (rows: FlowRows): number[] => rows.order.map((row) => Number(row.id));

@@ -61,6 +61,11 @@ export class FlowRows {
     return this.#rows.get(id);
   }
 
+  /** All flows, in the order of their arrival. */
+  all(): Iterable<Row> {
+    return this.#rows.values();
+  }
+
   /** Takes a flow in. A list may be older than the live stream: the later knowledge of a flow wins. */
   put(flow: Flow): void {
     const row = this.#rows.get(flow.id);
@@ -135,6 +140,10 @@ const values: Readonly<Record<SortKey, (row: Row) => Value>> = {
   packets: (row) => row.flow.packets.sent + row.flow.packets.received,
   duration: (row) => row.endMs - row.startMs,
   interface: (row) => row.flow.interface,
+  application: (row) => row.flow.application ?? "\uffff",
+  rtt: (row) => row.flow.tcp?.rttMs ?? -1,
+  retransmits: (row) => row.flow.tcp?.retransmits ?? -1,
+  drops: (row) => row.flow.drops?.packets ?? 0,
 };
 
 function comparator({ key, descending }: Sort): (a: Row, b: Row) => number {

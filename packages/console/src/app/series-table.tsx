@@ -1,21 +1,29 @@
 import { bytesPerSecond, clock, perSecond } from "./format.ts";
-import type { Series } from "./series.ts";
+import type { Slot } from "./series.ts";
 
-/** The charts for those who do not see them: means of half a minute, newest first. */
-export function ChartTable({ series }: { series: Series }) {
+interface Props {
+  readonly caption: string;
+  /** What the second column counts. */
+  readonly other: string;
+  /** Newest first. */
+  readonly slots: readonly Slot[];
+}
+
+/** The charts for those who do not see them. */
+export function ChartTable({ caption, other, slots }: Props) {
   return (
     <div class="sr">
       <table>
-        <caption>Traffic of the whole host, means over 30 seconds, newest first</caption>
+        <caption>{caption}, newest first</caption>
         <thead>
           <tr>
             <th scope="col">from</th>
             <th scope="col">bytes per second</th>
-            <th scope="col">packets per second</th>
+            <th scope="col">{other} per second</th>
           </tr>
         </thead>
         <tbody>
-          {series.slots().map(({ second, bytes, packets }) => (
+          {slots.map(({ second, bytes, packets }) => (
             <tr key={second}>
               <th scope="row">{clock(second * 1000)}</th>
               <td>{bytes === null ? "no data" : bytesPerSecond(bytes)}</td>

@@ -74,8 +74,8 @@ test.each([
 });
 
 test("the points as CSV: a gap is a line without value", () => {
-  const columns = { seconds: [1_700_000_000, 1_700_000_001], bytes: [52.5, null], packets: [1, null] };
-  expect(csv(columns, "bytes")).toBe(
+  const points = { name: "bytes_per_second", seconds: [1_700_000_000, 1_700_000_001], values: [52.5, null] };
+  expect(csv(points)).toBe(
     "time,bytes_per_second\n2023-11-14T22:13:20.000Z,52.5\n2023-11-14T22:13:21.000Z,\n",
   );
 });

@@ -5,6 +5,22 @@ export const spanSeconds = 600;
 /** Points come once a second; a longer distance than this is a gap, not a late point. */
 const gapSeconds = 2.5;
 
+/** A stretch of time, in seconds. */
+export type Span = readonly [from: number, to: number];
+
+/** What a chart draws, whoever made it. */
+export interface ChartData {
+  /** Names the values in files: `bytes_per_second`. */
+  readonly name: string;
+  readonly seconds: readonly number[];
+  /** null breaks the line. */
+  readonly values: readonly (number | null)[];
+  readonly gaps: readonly Span[];
+  /** The edges of the picture, in seconds. */
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Columns as uPlot reads them: seconds, then values; null breaks the line. */
 export interface Columns {
   readonly seconds: readonly number[];
@@ -16,6 +32,7 @@ export interface Slot {
   readonly second: number;
   /** Means of the slot; null where there is no point at all. */
   readonly bytes: number | null;
+  /** Or what else the second chart counts. */
   readonly packets: number | null;
 }
 
@@ -71,7 +88,7 @@ export class Series {
   }
 
   /** Stretches without points, as pairs of seconds, up to `now`. */
-  gaps(now: number): readonly (readonly [number, number])[] {
+  gaps(now: number): readonly Span[] {
     const found: [number, number][] = [];
     let before: number | undefined;
     for (const second of [...this.#seconds(), now]) {
@@ -80,6 +97,19 @@ export class Series {
       before = second;
     }
     return found;
+  }
+
+  /** The last minutes up to `now`, in seconds. */
+  chart(column: "bytes" | "packets", now: number): ChartData {
+    const columns = this.columns();
+    return {
+      name: `${column}_per_second`,
+      seconds: columns.seconds,
+      values: columns[column],
+      gaps: this.gaps(now),
+      from: now - spanSeconds,
+      to: now,
+    };
   }
 
   /** Newest first, for the table behind the charts. */
@@ -113,11 +143,10 @@ export function niceTop(max: number): number {
   return ([1, 2, 4, 6, 8, 10].find((step) => step * power >= max) ?? 10) * power;
 }
 
-/** One line a second; a gap is a line without value. */
-export function csv({ seconds, bytes, packets }: Columns, column: "bytes" | "packets"): string {
-  const values = column === "bytes" ? bytes : packets;
+/** One line a point; a gap is a line without value. */
+export function csv({ name, seconds, values }: Pick<ChartData, "name" | "seconds" | "values">): string {
   const lines = seconds.map(
     (second, line) => `${new Date(second * 1000).toISOString()},${values[line] ?? ""}`,
   );
-  return `time,${column}_per_second\n${lines.join("\n")}\n`;
+  return `time,${name}\n${lines.join("\n")}\n`;
 }

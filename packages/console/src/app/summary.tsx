@@ -1,8 +1,10 @@
-import { clock, count, exact } from "./format.ts";
+import { absolute, clock, count, duration, exact } from "./format.ts";
 import { Badge } from "./icons.tsx";
 import type { FlowsModel } from "./model.ts";
 import { isLive, type View } from "./query.ts";
+import type { Gap } from "./shapes.ts";
 import { troubled } from "./states.tsx";
+import { visible } from "./visible.ts";
 
 interface Props {
   readonly model: FlowsModel;
@@ -24,11 +26,18 @@ export function Summary({ model, view, onFeatures, onRelease }: Props) {
         <b>{count(rows.active)}</b> active
       </span>
       {covers !== undefined && (
-        <span>
-          covers {clock(Date.parse(covers.from))} – {isLive(view) ? "now" : clock(Date.parse(covers.to))}
+        <span title={`${absolute(Date.parse(covers.from))} to ${absolute(Date.parse(covers.to))}`}>
+          covers from {moment(covers.from)} to {isLive(view) ? "now" : moment(covers.to)}
         </span>
       )}
-      {lostPackets !== undefined && <Lost packets={lostPackets} events={lostEvents} />}
+      {lostPackets !== undefined && (
+        <Lost
+          packets={lostPackets}
+          events={lostEvents + (covers?.lostEvents ?? 0)}
+          flows={covers?.lostFlows ?? 0}
+        />
+      )}
+      {covers?.gaps !== undefined && covers.gaps.length > 0 && <Gaps gaps={covers.gaps} />}
       {off.length > 0 && (
         <button type="button" class="plain" onClick={onFeatures}>
           <Badge mark="warning">
@@ -41,14 +50,46 @@ export function Summary({ model, view, onFeatures, onRelease }: Props) {
   );
 }
 
-function Lost({ packets, events }: { packets: number; events: number }) {
+/** The time of today, the day of others. */
+function moment(iso: string): string {
+  const at = new Date(iso);
+  const today = new Date().toDateString() === at.toDateString();
+  const day = `${at.getDate()} ${at.toLocaleString("en", { month: "short" })} `;
+  return `${today ? "" : day}${clock(at.getTime())}`;
+}
+
+function Gaps({ gaps }: { gaps: readonly Gap[] }) {
+  const ms = gaps.reduce((sum, { from, to }) => sum + Date.parse(to) - Date.parse(from), 0);
+  const each = gaps.slice(0, 10).map(({ from, to, reason }) => {
+    const why = reason === undefined ? "" : `: ${visible(reason)}`;
+    return `${clock(Date.parse(from))} to ${clock(Date.parse(to))}${why}`;
+  });
+  return (
+    <span
+      title={`${each.join("\n")}${gaps.length > each.length ? `\nand ${gaps.length - each.length} more` : ""}`}
+    >
+      <Badge mark="warning">
+        {gaps.length === 1 ? "1 gap" : `${count(gaps.length)} gaps`} of {duration(ms)}
+      </Badge>
+    </span>
+  );
+}
+
+function Lost({ packets, events, flows }: { packets: number; events: number; flows: number }) {
+  const lost = [
+    [packets, "packets"],
+    [flows, "flows"],
+  ] as const;
+  const some = lost.filter(([number]) => number > 0).map(([number, what]) => `${count(number)} ${what}`);
+  const title = `${exact(packets)} packets that the kernel counted and no flow holds; ${exact(events)} events that came too fast; ${exact(flows)} flows that found no room in the history`;
   const text = (
     <>
-      <b>{count(packets)}</b> lost
+      <b>{some.length === 0 ? "0" : some.join(", ")}</b> lost
     </>
   );
-  const title = `${exact(packets)} packets that the kernel counted and no flow holds; ${exact(events)} events that came too fast`;
-  return <span title={title}>{packets + events > 0 ? <Badge mark="warning">{text}</Badge> : text}</span>;
+  return (
+    <span title={title}>{packets + events + flows > 0 ? <Badge mark="warning">{text}</Badge> : text}</span>
+  );
 }
 
 const reasons: Readonly<Record<string, string>> = {

@@ -3,49 +3,16 @@
  * is on a line, while it is scrolled away from the first line, and while keys walk through it.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { processes } from "./describe.ts";
-import { absolute, bytes, clockMs, count, duration, exact } from "./format.ts";
-import { Badge } from "./icons.tsx";
+import { CellOf, type Column } from "./columns.tsx";
 import type { FlowsModel } from "./model.ts";
 import type { Sort, SortKey } from "./query.ts";
 import type { Row } from "./rows.ts";
-import type { Counters, Endpoint } from "./shapes.ts";
 import { type Viewport, viewportOf } from "./viewport.ts";
 import { windowOf } from "./virtual.ts";
 
-interface Column {
-  readonly key: SortKey | "state";
-  readonly title: string;
-  readonly class: string;
-  readonly hint?: string;
-}
-
-const columns: readonly Column[] = [
-  { key: "start", title: "time", class: "c-time x3", hint: "when it was opened" },
-  { key: "source", title: "source", class: "c-source", hint: "the side that opened it" },
-  { key: "destination", title: "destination", class: "c-destination" },
-  { key: "protocol", title: "proto", class: "c-protocol x2" },
-  {
-    key: "process",
-    title: "process",
-    class: "c-process",
-    hint: "at this host's end; → where both ends are here",
-  },
-  { key: "state", title: "state", class: "c-state x2" },
-  { key: "sent", title: "sent", class: "c-sent n", hint: "source to destination, layer 3" },
-  { key: "received", title: "received", class: "c-received n", hint: "destination to source, layer 3" },
-  { key: "packets", title: "packets", class: "c-packets n x2" },
-  { key: "duration", title: "lasted", class: "c-duration n x1", hint: "first to latest packet" },
-  {
-    key: "interface",
-    title: "interface",
-    class: "c-interface x1",
-    hint: "where the first packet was counted",
-  },
-];
-
 interface Props {
   readonly model: FlowsModel;
+  readonly columns: readonly Column[];
   readonly sort: Sort;
   /** Id of the line that the keys are on. */
   readonly cursor: string | undefined;
@@ -56,7 +23,7 @@ interface Props {
   onSelect(row: Row): void;
 }
 
-export function FlowTable({ model, sort, cursor, selected, momentMs, onSort, onSelect }: Props) {
+export function FlowTable({ model, columns, sort, cursor, selected, momentMs, onSort, onSelect }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLTableSectionElement>(null);
   const [view, setView] = useState<Viewport>({ offset: 0, height: 1000, rowHeight: 24 });
@@ -115,6 +82,7 @@ export function FlowTable({ model, sort, cursor, selected, momentMs, onSort, onS
             <Line
               key={row.id}
               row={row}
+              columns={columns}
               index={first + index + 2}
               tabStop={row.id === tabStop}
               selected={row.id === selected}
@@ -156,6 +124,7 @@ function Head({ column: { key, title, class: name, hint }, sort, onSort }: HeadP
 
 interface LineProps {
   readonly row: Row;
+  readonly columns: readonly Column[];
   readonly index: number;
   readonly tabStop: boolean;
   readonly selected: boolean;
@@ -163,10 +132,7 @@ interface LineProps {
   onSelect(row: Row): void;
 }
 
-function Line({ row, index, tabStop, selected, then, onSelect }: LineProps) {
-  const { flow } = row;
-  const names = processes(flow);
-  const packets = flow.packets.sent + flow.packets.received;
+function Line({ row, columns, index, tabStop, selected, then, onSelect }: LineProps) {
   return (
     <tr
       data-id={row.id}
@@ -176,57 +142,10 @@ function Line({ row, index, tabStop, selected, then, onSelect }: LineProps) {
       aria-selected={selected}
       onClick={() => onSelect(row)}
     >
-      <td class="c-time m x3" title={absolute(row.startMs)}>
-        {clockMs(row.startMs)}
-      </td>
-      <Address class="c-source" end={flow.source} />
-      <Address class="c-destination" end={flow.destination} />
-      <td class="c-protocol dim x2">{flow.protocol}</td>
-      <td
-        class="c-process"
-        title={flow.process?.executable ?? (names === "" ? "no process known" : undefined)}
-      >
-        {names === "" ? <span class="dim">–</span> : names}
-        {flow.process !== null && flow.peerProcess === null && <span class="h"> {flow.process.pid}</span>}
-      </td>
-      <td class="c-state x2">
-        {flow.state === "active" ? <Badge mark="ok">active</Badge> : <span class="dim">ended</span>}
-      </td>
-      <Size class="c-sent" counters={flow.bytes} side="sent" />
-      <Size class="c-received" counters={flow.bytes} side="received" />
-      <td
-        class="c-packets n x2"
-        title={`${exact(flow.packets.sent)} sent, ${exact(flow.packets.received)} received`}
-      >
-        {count(packets)}
-      </td>
-      <td class="c-duration n x1 mid" title={`latest packet ${absolute(row.endMs)}`}>
-        {duration(row.endMs - row.startMs)}
-      </td>
-      <td class="c-interface x1 dim" title={flow.place}>
-        {flow.interface}
-        {flow.place === "forwarded" && " fwd"}
-      </td>
+      {columns.map((column) => (
+        <CellOf key={column.key} column={column} row={row} />
+      ))}
     </tr>
-  );
-}
-
-function Address({ class: name, end }: { class: string; end: Endpoint }) {
-  const bracketed = end.port !== 0 && end.ip.includes(":");
-  return (
-    <td class={`${name} m`} title={bracketed ? `[${end.ip}]:${end.port}` : `${end.ip}:${end.port}`}>
-      <span class="p">{bracketed ? `[${end.ip}]` : end.ip}</span>
-      {end.port !== 0 && <span class="h">:{end.port}</span>}
-    </td>
-  );
-}
-
-function Size({ class: name, counters, side }: { class: string; counters: Counters; side: keyof Counters }) {
-  const value = counters[side];
-  return (
-    <td class={`${name} n${value === 0 ? " dim" : ""}`} title={`${exact(value, "B")} ${side}`}>
-      {bytes(value)}
-    </td>
   );
 }
 

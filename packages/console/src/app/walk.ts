@@ -23,7 +23,7 @@ export function useWalk(
   go: (view: View, how?: "push" | "replace") => void,
 ): Walk {
   const [line, setLine] = useState<string>();
-  const cursor = view.sel ?? line;
+  const cursor = view.flow ?? line;
   const wanted = useRef<string>(undefined);
   // The line's element may only exist after it was scrolled to, some renderings later.
   useEffect(() => {
@@ -35,10 +35,10 @@ export function useWalk(
 
   const open = (row: Row): void => {
     setLine(row.id);
-    go({ ...view, sel: row.id }, view.sel === undefined ? "push" : "replace");
+    go({ ...view, flow: row.id }, view.flow === undefined ? "push" : "replace");
   };
   const close = (): void => {
-    const { sel: _, ...rest } = view;
+    const { flow: _, ...rest } = view;
     go(rest);
   };
   const leave = (): void => {
@@ -56,7 +56,7 @@ export function useWalk(
     reveal(target);
     setLine(row.id);
     wanted.current = row.id;
-    if (view.sel !== undefined) go({ ...view, sel: row.id }, "replace");
+    if (view.flow !== undefined) go({ ...view, flow: row.id }, "replace");
   };
   return {
     cursor,
@@ -80,7 +80,7 @@ export function useWalk(
         const row = cursor === undefined ? undefined : model.rows.get(cursor);
         if (row !== undefined) open(row);
       },
-      Escape: () => (view.sel === undefined ? leave() : close()),
+      Escape: () => (view.flow === undefined ? leave() : close()),
     },
   };
 }

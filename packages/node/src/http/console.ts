@@ -10,7 +10,7 @@ export interface ConsoleFile {
 }
 
 export interface ConsoleFiles {
-  /** @param path of the URL; `/` is the page. Undefined where no such file is. */
+  /** @param path of the URL; `/` and the names of pages are the page. Undefined where no such file is. */
   find(path: string): Promise<ConsoleFile | undefined>;
 }
 
@@ -22,6 +22,9 @@ const types: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
+/** One page serves them all; which it shows is in its address. */
+const pages: ReadonlySet<string> = new Set(["/", "/flows"]);
+
 /** The console's built files, read at the first request and kept: a request never becomes a path of the disk. */
 export function consoleFilesIn(directory: URL): ConsoleFiles {
   let files: Promise<ReadonlyMap<string, ConsoleFile>> | undefined;
@@ -31,7 +34,7 @@ export function consoleFilesIn(directory: URL): ConsoleFiles {
       const known = await files;
       // Not built yet: look again next time.
       if (known.size === 0) files = undefined;
-      return known.get(path === "/" ? "/index.html" : path);
+      return known.get(pages.has(path) ? "/index.html" : path);
     },
   };
 }
