@@ -67,7 +67,6 @@ static __noinline int fill_tcp(struct tcp_event *event, const struct owner *owne
 	event->side = owner->side;
 	event->id = owner->flow;
 	event->connect_us = owner->connect_us;
-	event->retransmits = owner->retransmits;
 	return 0;
 }
 
@@ -86,19 +85,19 @@ static __always_inline void tell_tcp(struct bpf_sock_ops *ctx, struct owner *own
 	fill_tcp(event, owner);
 	event->srtt_us = ctx->srtt_us >> 3;
 	event->min_rtt_us = ctx->rtt_min;
+	event->retransmits = ctx->total_retrans;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
 #define TELL_AGAIN_NS 1000000000ULL
-#define WATCHED (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
+#define WATCHED (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
 
 SEC("sockops")
 int x0_connection(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
-	if (op != BPF_SOCK_OPS_RTT_CB && op != BPF_SOCK_OPS_RETRANS_CB && op != BPF_SOCK_OPS_STATE_CB &&
-	    op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-	    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+	if (op != BPF_SOCK_OPS_RTT_CB && op != BPF_SOCK_OPS_STATE_CB && op != BPF_SOCK_OPS_TCP_CONNECT_CB &&
+	    op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		return 1;
 	if (op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] != BPF_TCP_CLOSE)
 		return 1;
@@ -116,9 +115,6 @@ int x0_connection(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		owner->syn_ns = now;
 		return 1;
-	case BPF_SOCK_OPS_RETRANS_CB:
-		owner->retransmits += ctx->args[1];
-		return 1;
 	case BPF_SOCK_OPS_RTT_CB:
 		if (now - owner->told_ns >= TELL_AGAIN_NS)
 			tell_tcp(ctx, owner, now, totals);
@@ -132,7 +128,6 @@ int x0_connection(struct bpf_sock_ops *ctx)
 		owner->flow = 0;
 		owner->settled = 0;
 		owner->connect_us = 0;
-		owner->retransmits = 0;
 		owner->told_ns = now;
 		break;
 	default:

@@ -284,7 +284,8 @@ export function openCapture(
       !hasPorts ? 0 : opener === 0 ? ports >>> 16 : ports & 0xffff,
       protocol,
       clock.nowMs(),
-      (flags & flowFlag.openerGuessed) === 0,
+      // What has no SYN opens with its first packet.
+      protocol !== protocolNumbers.tcp || (flags & flowFlag.openerGuessed) === 0,
       u64(words, flowAt + word.id),
     );
   };
@@ -532,6 +533,7 @@ export function openCapture(
         kernel.watchDrops(reasons);
       }
       kernel.attachments.poll();
+      kernel.noteNamespaces();
       return kernel.attachments.step();
     },
     close() {

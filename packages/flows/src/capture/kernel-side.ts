@@ -86,6 +86,8 @@ export interface KernelSide {
   readonly cgroupRoot: string | undefined;
   features(): readonly Feature[];
   totals(): KernelTotals;
+  /** Tells the kernel side of namespaces that have come. */
+  noteNamespaces(): void;
   /** From now on tells what the kernel drops. Idempotent. */
   watchDrops(reasons: DropReasons): void;
   /** Looks again for owners of sockets that nobody claimed. */
@@ -136,7 +138,8 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       onForbidden: (namespace, error) => features.push(off(`network namespace ${namespace}`, error)),
     });
     const devices = attachments;
-    writeNamespaces(libc, loaded.maps.namespaces, devices);
+    const noteNamespaces = namespaceWriter(libc, loaded.maps.namespaces, devices);
+    noteNamespaces();
     const readTotals = totalsReader(libc, loaded.maps.totals);
     const runSeconds = (name: ProgramName): number => {
       const stubs =
@@ -156,6 +159,7 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       cgroupRoot: root,
       features: () => [deviceFeature(devices), ...features],
       totals: () => readTotals(statistics >= 0 ? runSeconds : undefined),
+      noteNamespaces,
       watchDrops(reasons) {
         if (features.some(({ name }) => name === dropsFeature)) return;
         writeHarmless(libc, loaded.maps.harmless, reasons);
@@ -249,23 +253,29 @@ function writeServices(libc: Libc, map: number, services: CaptureOptions["servic
   value.free();
 }
 
-/** The kernel knows namespaces by cookie: tells it our numbers. */
-function writeNamespaces(libc: Libc, map: number, attachments: Attachments): void {
-  const key = libc.allocate(8);
-  const value = libc.allocate(4);
+/** The kernel knows namespaces by cookie: what this returns tells it our numbers of those that have come. */
+function namespaceWriter(libc: Libc, map: number, attachments: Attachments): () => void {
+  const told = new Set<number>();
   const access = mapAccess(libc);
-  for (const { number, namespace } of attachments.namespaces()) {
-    key.view.setBigUint64(
-      0,
-      namespace.run(() => namespaceCookie(libc)),
-      true,
-    );
-    value.view.setUint32(0, number, true);
-    const result = access.update(map, key, value);
-    if (result < 0) throw kernelError("telling the observed namespaces", result);
-  }
-  key.free();
-  value.free();
+  return () => {
+    const fresh = attachments.namespaces().filter(({ number }) => !told.has(number));
+    if (fresh.length === 0) return;
+    const key = libc.allocate(8);
+    const value = libc.allocate(4);
+    for (const { number, namespace } of fresh) {
+      key.view.setBigUint64(
+        0,
+        namespace.run(() => namespaceCookie(libc)),
+        true,
+      );
+      value.view.setUint32(0, number, true);
+      const result = access.update(map, key, value);
+      if (result < 0) throw kernelError("telling the observed namespaces", result);
+      told.add(number);
+    }
+    key.free();
+    value.free();
+  };
 }
 
 /** Whether its requests are timed: all that is recognised only by a port, but DNS. */

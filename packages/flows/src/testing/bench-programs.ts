@@ -73,6 +73,7 @@ export function benchKernel(
       cgroupRoot: undefined,
       features: () => [],
       totals: () => totals(),
+      noteNamespaces() {},
       watchDrops() {},
       findOwners() {},
       close: () => loaded.close(),

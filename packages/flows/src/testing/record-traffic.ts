@@ -334,7 +334,10 @@ function words(ip: string): Uint32Array {
 
 function weighted(random: Random, weights: readonly number[]): number {
   let left = random.next() * weights.reduce((sum, weight) => sum + weight, 0);
-  for (const [index, weight] of weights.entries()) if ((left -= weight) < 0) return index;
+  for (const [index, weight] of weights.entries()) {
+    left -= weight;
+    if (left < 0) return index;
+  }
   return weights.length - 1;
 }
 
