@@ -20,8 +20,9 @@ import { compileSelection } from "./selection.ts";
 import { exportSink } from "./sink.ts";
 import { parseTarget, type Target } from "./target.ts";
 
-/** A write of a file, a request to a collector. */
-const CHUNK_BYTES = 64 * 1024;
+const FILE_CHUNK_BYTES = 64 * 1024;
+/** A request to a collector: about 300 records. Collectors take some megabytes at least. */
+const REQUEST_BYTES = 512 * 1024;
 /** Templates and statistics; the usual interval of collectors' and exporters' defaults, and of RFC 6728's example. */
 const ANNOUNCE_EVERY_MS = 60_000;
 const DEFAULT_FILE_SIZE = "10MB";
@@ -64,9 +65,9 @@ function openFile(config: ExportConfig, path: string, context: ExportContext): O
   const { fields, max_size = DEFAULT_FILE_SIZE, max_files: maxFiles = DEFAULT_FILES } = config;
   const { random, hostName, version, isLocal } = context;
   const destination = fileDestination({ path, maxSizeBytes: parseSize(max_size), maxFiles });
-  const delivery = openDelivery(destination, { chunkBytes: CHUNK_BYTES, random });
+  const delivery = openDelivery(destination, { chunkBytes: FILE_CHUNK_BYTES, random });
   const { put } = delivery;
-  const lines = gatherChunks({ maxBytes: CHUNK_BYTES, before: "", between: "\n", after: "\n", put });
+  const lines = gatherChunks({ maxBytes: FILE_CHUNK_BYTES, before: "", between: "\n", after: "\n", put });
   const hubble = {
     nodeName: hostName,
     version,
@@ -92,10 +93,10 @@ function openOtlp(config: ExportConfig, url: URL, context: ExportContext): Opene
   const { clock, random, hostName, version } = context;
   const userAgent = `x0tta6bl4/${version}`;
   const destination = otlpDestination({ url, userAgent, nowMs: () => clock.nowMs() });
-  const delivery = openDelivery(destination, { chunkBytes: CHUNK_BYTES, random });
+  const delivery = openDelivery(destination, { chunkBytes: REQUEST_BYTES, random });
   const logs = logRecords({ fields: config.fields, hostName, version });
   const { before, after } = logs;
-  const chunks = gatherChunks({ maxBytes: CHUNK_BYTES, before, between: ",", after, put: delivery.put });
+  const chunks = gatherChunks({ maxBytes: REQUEST_BYTES, before, between: ",", after, put: delivery.put });
   return {
     delivery,
     encoder: {
