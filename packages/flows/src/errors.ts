@@ -12,6 +12,10 @@ export const flowsErrors = {
     when: "The Hubble API cannot listen where the configuration says.",
     exit: 1,
   },
+  X0_FLOWS_HUBBLE_METRICS: {
+    when: "flows.hubble_metrics names what is no metric or option of Hubble.",
+    exit: 1,
+  },
   X0_FLOWS_INVALID_FILTER: { when: "A filter of flows has a value that it cannot have.", exit: 2 },
   X0_FLOWS_KERNEL_CALL: { when: "The kernel refused a call that flow observation needs.", exit: 3 },
   X0_FLOWS_KERNEL_TOO_OLD: { when: "The kernel lacks what a setting demands.", exit: 3 },
@@ -20,6 +24,7 @@ export const flowsErrors = {
     when: "A configured network namespace may not be entered with these privileges.",
     exit: 3,
   },
+  X0_FLOWS_NO_HISTORY: { when: "The history is asked for while none is kept.", exit: 3 },
   X0_FLOWS_NO_LIBC: { when: "The C library cannot be reached.", exit: 3 },
   X0_FLOWS_NOT_LINUX: { when: "Flows are to be observed on a system that is not Linux.", exit: 3 },
   X0_FLOWS_OFF: { when: "Flows are asked for while they are not observed.", exit: 3 },

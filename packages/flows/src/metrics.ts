@@ -1,13 +1,13 @@
 import type { Metrics } from "@x0tta6bl4/core";
 import { flowsMetrics } from "@x0tta6bl4/telemetry";
 import type { Totals } from "./capture/contract.ts";
-import type { Sample } from "./recording/sink.ts";
+import type { RecordingContract } from "./recording/contract.ts";
 
 /** Hands the capturing side's sums to the metrics. */
 export interface FlowMetrics {
   take(totals: Totals): void;
   /** What the recording thread counted. */
-  takeSamples(samples: readonly Sample[]): void;
+  takeRecorded(figures: RecordingContract["events"]["figures"]): void;
 }
 
 export function createFlowMetrics(metrics: Metrics): FlowMetrics {
@@ -26,7 +26,8 @@ export function createFlowMetrics(metrics: Metrics): FlowMetrics {
   const programRunSeconds = metrics.counter(flowsMetrics.programRunSeconds);
   const takeInsight = insightMetrics(metrics);
   return {
-    takeSamples(samples) {
+    takeRecorded({ samples, observations }) {
+      for (const { metric, labels, value } of observations) metrics.histogram(metric).observe(labels, value);
       for (const { metric, labels, value } of samples) {
         if (metric.type === "gauge") metrics.gauge(metric).set(labels, value);
         else metrics.counter(metric).setTotal(labels, value);

@@ -43,7 +43,7 @@ interface Threads {
   readonly recording: Thread<RecordingContract>;
 }
 
-function createFlowsPart({ config, dataDirectory, log, metrics }: PartContext<FlowsConfig>): Part {
+function createFlowsPart({ clock, config, dataDirectory, log, metrics }: PartContext<FlowsConfig>): Part {
   const history = createHistory();
   const figures = createFlowMetrics(metrics);
   let captureFeatures: readonly Feature[] = [];
@@ -126,11 +126,16 @@ function createFlowsPart({ config, dataDirectory, log, metrics }: PartContext<Fl
       started.recording.channel.on("features", (latest) => {
         recordingFeatures = latest;
       });
-      started.recording.channel.on("samples", figures.takeSamples);
+      started.recording.channel.on("figures", figures.takeRecorded);
       try {
         const folder = join(dataDirectory, "flows");
         [recordingFeatures, captureFeatures] = await Promise.all([
-          started.recording.channel.call("open", { config, folder, version: version() }),
+          started.recording.channel.call("open", {
+            config,
+            folder,
+            version: version(),
+            startedMs: clock.nowMs(),
+          }),
           channel.call("open", captureOptions(config)),
         ]);
         isOpen = true;

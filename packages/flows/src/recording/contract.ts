@@ -1,6 +1,8 @@
 /** What the recording thread and the agent's main thread say to each other. */
 import type { ChannelContract, Feature } from "@x0tta6bl4/core";
 import type { FlowsConfig } from "../config.ts";
+import type { FlowList, FlowQuery } from "../flow.ts";
+import type { Observation } from "../hubble/metric-handlers.ts";
 import type { Sample } from "./sink.ts";
 
 export interface RecordingOptions {
@@ -8,17 +10,25 @@ export interface RecordingOptions {
   /** Of flows' own files, absolute. */
   readonly folder: string;
   readonly version: string;
+  /** Unix milliseconds: what makes the ids of this run's flows unique for good. */
+  readonly startedMs: number;
 }
 
 export interface RecordingContract extends ChannelContract {
   readonly calls: {
     /** Resolves when every sink is open. */
     open(options: RecordingOptions): readonly Feature[];
+    /** Flows of the history. */
+    flows(query: FlowQuery): FlowList;
     /** Writes what is pending, for so many milliseconds at most. */
     close(deadlineMs: number): void;
   };
   readonly events: {
     readonly features: readonly Feature[];
-    readonly samples: readonly Sample[];
+    readonly figures: {
+      readonly samples: readonly Sample[];
+      /** For histograms, since the last time. */
+      readonly observations: readonly Observation[];
+    };
   };
 }

@@ -1,9 +1,20 @@
 /** The recording thread: hands each batch of the capturing one to history, the Hubble API and the exports. */
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { type Feature, seededRandom, serveChannel, systemClock } from "@x0tta6bl4/core";
+import {
+  type Feature,
+  parseDuration,
+  parseSize,
+  seededRandom,
+  serveChannel,
+  systemClock,
+} from "@x0tta6bl4/core";
 import type { RecordMessage } from "../capture/recorder.ts";
+import { flowsFail } from "../errors.ts";
 import { openExports } from "../export/exports.ts";
+import { type History, openHistory } from "../history/history.ts";
+import { type Hubble, openHubble } from "../hubble/hubble.ts";
 import type { RecordingContract, RecordingOptions } from "./contract.ts";
 import { readBatch } from "./record.ts";
 import type { Sink } from "./sink.ts";
@@ -13,34 +24,65 @@ const port = parentPort;
 /** From the capturing thread. */
 const records = (workerData as { readonly records: MessagePort }).records;
 let sinks: readonly Sink[] = [];
+let history: History | undefined;
+let hubble: Hubble | undefined;
 
-function openSinks({ config, version }: RecordingOptions): readonly Sink[] {
-  const context = {
+async function openSinks({ config, folder, version, startedMs }: RecordingOptions): Promise<readonly Sink[]> {
+  if (config.history)
+    history = openHistory({
+      folder: join(folder, "history"),
+      maxBytes: parseSize(config.history_size),
+      maxAgeMs: parseDuration(config.history_age),
+      maxFlows: 2 * config.max_flows,
+      run: startedMs,
+      clock: systemClock,
+    });
+  hubble = await openHubble({
+    listen: config.hubble_listen,
+    relayListen: config.hubble_relay_listen,
+    metrics: config.hubble_metrics,
+    version,
     clock: systemClock,
-    random: seededRandom(process.pid),
+  });
+  const exports = openExports(config.exports, {
+    clock: systemClock,
+    random: seededRandom(startedMs),
     hostName: hostname(),
     version,
-  };
-  return openExports(config.exports, context);
+  });
+  return [...(history === undefined ? [] : [history]), hubble, ...exports];
 }
 
-const features = (): readonly Feature[] => sinks.flatMap((sink) => sink.features());
+const features = (): readonly Feature[] => [
+  ...(history === undefined
+    ? [{ name: "history", state: "off", reason: "turned off by flows.history" } as const]
+    : []),
+  ...sinks.flatMap((sink) => sink.features()),
+];
+
+function opened(): History {
+  if (history !== undefined) return history;
+  throw flowsFail("X0_FLOWS_NO_HISTORY", "flows are not kept on disk: turned off by flows.history", {
+    hint: "set flows.history = true",
+  });
+}
 
 const server = serveChannel<RecordingContract>(port, {
-  open(options) {
-    sinks = openSinks(options);
+  async open(options) {
+    sinks = await openSinks(options);
     records.on("message", ({ batch, events }: RecordMessage) => {
       const reader = readBatch(batch);
       for (const sink of sinks) sink.take(reader, events);
       records.postMessage("taken");
       server.emit("features", features());
-      server.emit(
-        "samples",
-        sinks.flatMap((sink) => sink.samples()),
-      );
+      server.emit("figures", {
+        samples: sinks.flatMap((sink) => sink.samples()),
+        observations: hubble?.observations() ?? [],
+      });
     });
     return features();
   },
+  flows: (query) => opened().flows(query),
   async close(deadlineMs) {
     await Promise.all(sinks.map((sink) => sink.close(deadlineMs)));
     sinks = [];
