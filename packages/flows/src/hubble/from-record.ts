@@ -290,9 +290,20 @@ function cookieOf(words: Uint32Array, base: number): number | bigint | undefined
  * hash, 44 of the flow's number. The same event has the same one at each request.
  */
 export function uuidOf(timeMs: number, kind: number, flowId: number, hash: number): string {
-  const time = Math.floor(timeMs).toString(16).padStart(12, "0").slice(-12);
-  const third = (kind & 0xfff).toString(16).padStart(3, "0");
-  const number = (flowId % 2 ** 44).toString(16).padStart(11, "0");
-  const mixed = (hash & 0xffff).toString(16).padStart(4, "0");
-  return `${time.slice(0, 8)}-${time.slice(8)}-8${third}-8${mixed.slice(0, 3)}-${mixed.charAt(3)}${number}`;
+  const time = Math.floor(timeMs);
+  const [high, low] = [Math.floor(time / 2 ** 32), time >>> 0];
+  const [idHigh, idLow] = [Math.floor(flowId / 2 ** 32), flowId >>> 0];
+  return (
+    `${byteText(high >>> 8)}${byteText(high)}${byteText(low >>> 24)}${byteText(low >>> 16)}-` +
+    `${byteText(low >>> 8)}${byteText(low)}-${byteText(0x80 | ((kind >>> 8) & 0xf))}${byteText(kind)}-` +
+    `${byteText(0x80 | ((hash >>> 12) & 0xf))}${byteText(hash >>> 4)}-` +
+    `${byteText((hash << 4) | ((idHigh >>> 8) & 0xf))}${byteText(idHigh)}` +
+    `${byteText(idLow >>> 24)}${byteText(idLow >>> 16)}${byteText(idLow >>> 8)}${byteText(idLow)}`
+  );
+}
+
+const byteTexts = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+function byteText(value: number): string {
+  return byteTexts[value & 0xff] as string;
 }

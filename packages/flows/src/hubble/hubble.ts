@@ -5,12 +5,16 @@
 import { hostname } from "node:os";
 import { type Clock, type Feature, messageOf } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
-import type { Sample, Sink } from "../recording/sink.ts";
+import type { Sink } from "../recording/sink.ts";
 import type { Emitter } from "./from-record.ts";
 import { type GrpcServer, serveGrpc } from "./grpc.ts";
 import type { HubbleHistory } from "./history.ts";
 import { OFF, parseLoopback } from "./listen.ts";
 import { createLocalAddresses } from "./local-addresses.ts";
+import type { Observation } from "./metric-handlers.ts";
+import { parseMetricChoices } from "./metric-options.ts";
+import { MAX_SERIES } from "./metric-series.ts";
+import { createHubbleMetrics, type HubbleMetrics } from "./metrics.ts";
 import { type ObserverSource, observerMethods, type Role } from "./observer.ts";
 import { createWindow } from "./window.ts";
 
@@ -18,6 +22,8 @@ export interface HubbleOptions {
   /** `flows.hubble_listen` and `flows.hubble_relay_listen`. */
   readonly listen: string;
   readonly relayListen: string;
+  /** `flows.hubble_metrics`. */
+  readonly metrics: readonly string[];
   readonly version: string;
   readonly clock: Clock;
   readonly nodeName?: string;
@@ -26,6 +32,8 @@ export interface HubbleOptions {
 }
 
 export interface Hubble extends Sink {
+  /** What goes into histograms, since the last call. */
+  observations(): readonly Observation[];
   /** Where it listens by now; undefined where it does not. */
   port(role: Role): number | undefined;
 }
@@ -35,7 +43,7 @@ const defaults: Readonly<Record<Role, string>> = { node: "127.0.0.1:4244", relay
 /**
  * A default port that another program has turns that listener off, said by `features`.
  *
- * @throws X0_FLOWS_HUBBLE_PORT_BUSY, X0_FLOWS_HUBBLE_LISTEN for one that the configuration names
+ * @throws X0_FLOWS_HUBBLE_LISTEN for one that the configuration names, X0_FLOWS_HUBBLE_METRICS
  */
 export async function openHubble(options: HubbleOptions): Promise<Hubble> {
   const { clock, version } = options;
@@ -44,10 +52,10 @@ export async function openHubble(options: HubbleOptions): Promise<Hubble> {
     version,
     isLocal: createLocalAddresses(clock),
   };
+  const metrics = createHubbleMetrics(parseMetricChoices(options.metrics), emitter);
   const window = createWindow(emitter);
   const waiting = new Set<() => void>();
   const rate = createRate(clock);
-  let overrun = 0;
   const source: ObserverSource = {
     window,
     history: options.history,
@@ -65,9 +73,7 @@ export async function openHubble(options: HubbleOptions): Promise<Hubble> {
         signal.addEventListener("abort", wake);
         if (signal.aborted) wake();
       }),
-    lost(count) {
-      overrun += count;
-    },
+    lost: (count) => metrics.lost("HUBBLE_RING_BUFFER", count),
     flowsRate: () => rate.perSecond(),
   };
   const servers = new Map<Role, GrpcServer>();
@@ -82,14 +88,13 @@ export async function openHubble(options: HubbleOptions): Promise<Hubble> {
     take(records, events) {
       const before = window.seen;
       window.append(records, events);
+      metrics.take(records, events);
       rate.add(window.seen - before);
       for (const wake of [...waiting]) wake();
     },
-    features: () => features,
-    samples(): readonly Sample[] {
-      void overrun;
-      return [];
-    },
+    features: () => [...features, ...metricFeatures(metrics, options.metrics)],
+    samples: () => metrics.samples(),
+    observations: () => metrics.observations(),
     async close() {
       await Promise.all([...servers.values()].map((server) => server.close()));
       servers.clear();
@@ -129,6 +134,31 @@ async function listen(
       hint: `set ${key} to another port`,
     };
   }
+}
+
+function metricFeatures(metrics: HubbleMetrics, chosen: readonly string[]): Feature[] {
+  const name = "hubble metrics";
+  if (chosen.length === 0) return [{ name, state: "off", reason: "flows.hubble_metrics is empty" }];
+  const overflowing = metrics.overflowing();
+  if (overflowing.length > 0)
+    return [
+      {
+        name,
+        state: "degraded",
+        reason: `${overflowing.join(", ")}: beyond ${MAX_SERIES} series, the rest counts as "other"`,
+        hint: "choose contexts with fewer values in flows.hubble_metrics",
+      },
+    ];
+  if (chosen.some((one) => /:.*exemplars(?!=false)/i.test(one)))
+    return [
+      {
+        name,
+        state: "degraded",
+        reason: "flows carry no trace ids, so there are no exemplars",
+        hint: "leave exemplars out of flows.hubble_metrics",
+      },
+    ];
+  return [{ name, state: "on", detail: chosen.join(" ") }];
 }
 
 /** Seconds that the rate looks back. */

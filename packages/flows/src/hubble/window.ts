@@ -4,6 +4,9 @@
  *
  * Every flow of Hubble has a number, counted from the start. A reader remembers the number of the next one that it
  * wants; what has left the ring by then is lost to it, and it can tell how many that were.
+ *
+ * While nobody reads, a batch is only copied: it is put in order and into segments for the first reader, and most never
+ * are.
  */
 import type { FlowEvent } from "../event.ts";
 import {
@@ -22,6 +25,7 @@ import { type Emitter, flowOfSighting, SIGHTINGS, sightingsOf, timeOf } from "./
 const SEGMENT_FLOWS = 1024;
 /** 16,384 flows, four times Hubble's default: at most 4 MB of words. The oldest segment goes as a whole. */
 const SEGMENTS = 17;
+const CAPACITY = (SEGMENTS - 1) * SEGMENT_FLOWS;
 
 /** A loss that is told among the flows, as Hubble's LostEvent. */
 export interface Lost {
@@ -81,6 +85,8 @@ const noCoverage: Coverage = {
 
 export function createWindow(emitter: Emitter): FlowWindow {
   const segments: Segment[] = [];
+  const held: Held[] = [];
+  let heldCount = 0;
   let next = 0;
   let seen = 0;
 
@@ -117,8 +123,26 @@ export function createWindow(emitter: Emitter): FlowWindow {
         copiedEvents.set(index, at);
       }
       push(segment, reference(which, (what >>> 2) & 7, at), times[place] as number);
-      seen++;
     }
+  };
+  /** Numbers that no segment has; what is in segments is older still. */
+  const leaveOut = (count: number): void => {
+    if (count === 0) return;
+    next += count;
+    segments.length = 0;
+  };
+  const settle = (): void => {
+    for (const { records, events, skipped } of held.splice(0)) {
+      leaveOut(skipped);
+      const { count, coverage } = records.batch;
+      for (let from = 0; from < Math.max(1, count, events.length); from += CHUNK)
+        take(records, from, Math.min(count, from + CHUNK), events.slice(from, from + CHUNK));
+      for (const lost of lossesOf(coverage)) {
+        const segment = open();
+        push(segment, reference(kind.lost, 0, segment.losses.push(lost) - 1), coverage.toMs);
+      }
+    }
+    heldCount = 0;
   };
   const segmentOf = (number: number): Segment => {
     const first = segments[0]?.first ?? 0;
@@ -128,18 +152,23 @@ export function createWindow(emitter: Emitter): FlowWindow {
 
   return {
     append(records, events) {
-      const { count, coverage } = records.batch;
-      for (let from = 0; from < Math.max(1, count, events.length); from += CHUNK)
-        take(records, from, Math.min(count, from + CHUNK), events.slice(from, from + CHUNK));
-      for (const lost of lossesOf(coverage)) {
-        const segment = open();
-        push(segment, reference(kind.lost, 0, segment.losses.push(lost) - 1), coverage.toMs);
+      const waiting = hold(records, events);
+      if (waiting.count === 0) return;
+      seen += waiting.seen;
+      held.push(waiting);
+      heldCount += waiting.count;
+      while (heldCount - (held[0]?.count ?? 0) >= CAPACITY) {
+        const { count, skipped } = held.shift() as Held;
+        heldCount -= count;
+        leaveOut(count + skipped);
       }
     },
     get oldest() {
+      settle();
       return segments[0]?.first ?? next;
     },
     get next() {
+      settle();
       return next;
     },
     entry(number) {
@@ -162,8 +191,44 @@ export function createWindow(emitter: Emitter): FlowWindow {
     get seen() {
       return seen;
     },
-    capacity: (SEGMENTS - 1) * SEGMENT_FLOWS,
+    capacity: CAPACITY,
   };
+}
+
+/** A batch as it came, its words copied. */
+interface Held {
+  readonly records: RecordReader;
+  readonly events: readonly FlowEvent[];
+  /** What is kept of it, losses among that. */
+  readonly count: number;
+  /** Flows before that. */
+  readonly skipped: number;
+  /** Flows in all. */
+  readonly seen: number;
+}
+
+/** Of a batch that is more than the window the end is enough. */
+function hold({ batch, words, doubles }: RecordReader, events: readonly FlowEvent[]): Held {
+  let kept = 0;
+  for (const event of events) kept += flowsInEvent(event);
+  let from = batch.count;
+  while (from > 0 && kept < CAPACITY) kept += bitCount(sightingsOf(words, doubles, --from));
+  let skipped = 0;
+  for (let index = 0; index < from; index++) skipped += bitCount(sightingsOf(words, doubles, index));
+  const copy = words.slice(from * RECORD_WORDS, batch.count * RECORD_WORDS);
+  return {
+    records: readBatch({ ...batch, words: copy, count: batch.count - from }),
+    events,
+    count: kept + lossesOf(batch.coverage).length,
+    skipped,
+    seen: kept + skipped,
+  };
+}
+
+function bitCount(set: number): number {
+  let count = 0;
+  for (let rest = set; rest !== 0; rest &= rest - 1) count++;
+  return count;
 }
 
 function segmentAt(first: number): Segment {
