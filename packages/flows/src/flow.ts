@@ -3,6 +3,7 @@
  * One connection in one network namespace; `source` is the side that opened it.
  */
 import { z } from "zod";
+import { applications } from "./application.ts";
 
 const address = z.object({
   ip: z.string().describe("IPv4 or IPv6 address"),
@@ -28,10 +29,6 @@ const processSchema = z
     container: z.string().nullable().describe("container id, from the cgroup"),
   })
   .nullable();
-
-export const applications = ["dns", "tls", "quic", "http", "postgresql", "mysql", "redis"] as const;
-
-export type Application = (typeof applications)[number];
 
 export const flowSchema = z.object({
   id: z.string().describe("unique while the agent runs"),

@@ -6,7 +6,8 @@
  */
 import { type Random, seededRandom } from "@x0tta6bl4/core";
 import { parseAddress } from "../address.ts";
-import { applications, type FlowProcess } from "../flow.ts";
+import { applications } from "../application.ts";
+import type { FlowProcess } from "../flow.ts";
 import { protocolNumbers, tcpFlag } from "../protocols.ts";
 import { changes, RECORD_WORDS, type RecordBatch, recordWord } from "../recording/record.ts";
 

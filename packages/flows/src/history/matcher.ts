@@ -1,0 +1,160 @@
+/**
+ * The filters of flows on blocks: what `compileFilter` says of a flow, said of all rows of a block without making a
+ * flow. Each test narrows a mask in a tight loop; dictionaries come first, since they are small and mostly say no.
+ */
+import {
+  containerTest,
+  inPrefix,
+  nameTest,
+  parseAddressPrefix,
+  processTest,
+  requireMoment,
+  requireProtocol,
+  unitTest,
+} from "../filter.ts";
+import type { FlowProcess, FlowQuery } from "../flow.ts";
+import { protocolNumbers } from "../protocols.ts";
+import { BLOCK_ROWS, type Block, type BlockSpan } from "./block.ts";
+import { column } from "./columns.ts";
+import { parseQualified } from "./rows.ts";
+
+export interface Matcher {
+  /** Whether some row of a block may match; without reading it. */
+  mayMatch(span: BlockSpan, run: number): boolean;
+  /** Rows that match, 1 for each; undefined where its dictionaries say that none does. Valid until the next call. */
+  rows(block: Block): Uint8Array | undefined;
+}
+
+/** Sets what does not match to 0. @returns false where nothing matches, then the mask does not matter. */
+type Narrow = (block: Block, mask: Uint8Array) => boolean;
+
+/** @throws X0_FLOWS_INVALID_FILTER */
+export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): Matcher {
+  const tests: Narrow[] = [];
+  const sinceMs = query.since === undefined ? undefined : requireMoment("since", query.since, nowMs);
+  const untilMs = query.until === undefined ? undefined : requireMoment("until", query.until, nowMs);
+  const id = query.id === undefined ? undefined : parseQualified(query.id);
+  const byProcess = (test: (process: FlowProcess | null) => boolean): void => {
+    tests.push((block, mask) =>
+      keepListed(block, mask, listed(block.processes, test), [column.process, column.peerProcess]),
+    );
+  };
+  if (query.ip !== undefined) {
+    const prefix = parseAddressPrefix(query.ip);
+    tests.push((block, mask) => {
+      const isWanted = block.addressesWhere((bytes) => inPrefix(bytes, prefix), prefix);
+      return keepListed(block, mask, isWanted, [column.source, column.destination]);
+    });
+  }
+  if (query.process !== undefined) byProcess(processTest(query.process));
+  if (query.unit !== undefined) byProcess(unitTest(query.unit));
+  if (query.container !== undefined) byProcess(containerTest(query.container));
+  if (query.name !== undefined) {
+    const test = nameTest(query.name);
+    const names = [column.sourceName, column.destinationName, column.serverName];
+    tests.push((block, mask) =>
+      keepListed(
+        block,
+        mask,
+        listed(block.strings, (text) => text !== "" && test(text)),
+        names,
+      ),
+    );
+  }
+  if (id !== undefined)
+    tests.push((block, mask) => keep(mask, block.column(column.id), (each) => each === id.id));
+  if (query.protocol !== undefined) {
+    const wanted = requireProtocol(query.protocol);
+    tests.push((block, mask) =>
+      keep(mask, block.column(column.protocol), (each) => (each & 0xff) === wanted),
+    );
+  }
+  if (query.dropped !== undefined) {
+    const wanted = query.dropped === "true";
+    tests.push((block, mask) => keep(mask, block.column(column.drops), (drops) => drops > 0 === wanted));
+  }
+  if (query.port !== undefined) {
+    const { port } = query;
+    tests.push((block, mask) => keepPort(block, mask, port));
+  }
+  if (sinceMs !== undefined)
+    tests.push((block, mask) => keep(mask, block.column(column.end), (end) => end >= sinceMs));
+  if (untilMs !== undefined)
+    tests.push((block, mask) => keep(mask, block.column(column.start), (start) => start < untilMs));
+  let scratch = new Uint8Array(BLOCK_ROWS);
+  return {
+    mayMatch: (span, run) =>
+      (sinceMs === undefined || span.maxEndMs >= sinceMs) &&
+      (untilMs === undefined || span.minStartMs < untilMs) &&
+      (query.id === undefined || run === id?.run),
+    rows(block) {
+      if (query.id !== undefined && id === undefined) return undefined;
+      if (scratch.length < block.count) scratch = new Uint8Array(block.count);
+      const mask = scratch.subarray(0, block.count).fill(1);
+      return tests.every((test) => test(block, mask)) ? mask : undefined;
+    },
+  };
+}
+
+function keep(mask: Uint8Array, values: Float64Array, test: (value: number) => boolean): boolean {
+  let some = false;
+  for (let row = 0; row < mask.length; row++) {
+    if (mask[row] === 0) continue;
+    if (test(values[row] as number)) some = true;
+    else mask[row] = 0;
+  }
+  return some;
+}
+
+function keepPort(block: Block, mask: Uint8Array, port: number): boolean {
+  const sources = block.column(column.sourcePort);
+  const destinations = block.column(column.destinationPort);
+  let some = false;
+  for (let row = 0; row < mask.length; row++) {
+    // What ICMP keeps there are no ports: they show as 0.
+    if (mask[row] === 0) continue;
+    if (port !== 0 && sources[row] !== port && destinations[row] !== port) mask[row] = 0;
+    else {
+      const isIcmp = isIcmpNumber(block.value(column.protocol, row) & 0xff);
+      const isPort = isIcmp ? port === 0 : sources[row] === port || destinations[row] === port;
+      if (isPort) some = true;
+      else mask[row] = 0;
+    }
+  }
+  return some;
+}
+
+function isIcmpNumber(protocol: number): boolean {
+  return protocol === protocolNumbers.icmp || protocol === protocolNumbers.icmpv6;
+}
+
+function listed<T>(list: readonly T[], test: (entry: T) => boolean): Uint8Array | undefined {
+  let isWanted: Uint8Array | undefined;
+  for (const [index, entry] of list.entries()) {
+    if (!test(entry)) continue;
+    isWanted ??= new Uint8Array(list.length);
+    isWanted[index] = 1;
+  }
+  return isWanted;
+}
+
+/** Keeps rows in which one of the columns points to a wanted entry. */
+function keepListed(
+  block: Block,
+  mask: Uint8Array,
+  isWanted: Uint8Array | undefined,
+  columns: readonly number[],
+): boolean {
+  if (isWanted === undefined) return false;
+  const values = columns.map((each) => block.column(each));
+  let some = false;
+  for (let row = 0; row < mask.length; row++) {
+    if (mask[row] === 0) continue;
+    let isKept = false;
+    for (let index = 0; index < values.length; index++)
+      if (isWanted[(values[index] as Float64Array)[row] as number] === 1) isKept = true;
+    if (isKept) some = true;
+    else mask[row] = 0;
+  }
+  return some;
+}

@@ -1,0 +1,105 @@
+/**
+ * Flows that have just begun. Most are over within seconds, and then their start need not be written: one row says it
+ * all. Rows are in the order in which they came.
+ */
+import { createIdIndex } from "../capture/id-index.ts";
+import { RECORD_WORDS, type RecordReader, recordWord } from "../recording/record.ts";
+import { column, copyRow, createRows, earlierColumns, type Rows, setRow } from "./columns.ts";
+import type { Dictionaries } from "./dictionaries.ts";
+
+export interface Young {
+  readonly rows: Rows;
+  readonly isFull: boolean;
+  add(reader: RecordReader, index: number, into: Dictionaries, nowMs: number): void;
+  /** A later record of a flow takes its place. @returns false where the flow is not here. */
+  update(id: number, reader: RecordReader, index: number, into: Dictionaries): boolean;
+  /** The flow is over: `rows[at]` counts from where its start did. @returns false where the flow is not here. */
+  end(id: number, rows: Rows, at: number): boolean;
+  /** Whether a row's flow is still young. */
+  isHere(row: number): boolean;
+  /** Rows of flows that began before then leave, oldest first. */
+  leave(beforeMs: number, take: (row: number) => void): void;
+  clear(): void;
+}
+
+export function createYoung(capacity: number): Young {
+  const rows = createRows(capacity);
+  const cameMs = new Float64Array(capacity);
+  const isHere = new Uint8Array(capacity);
+  const index = createIdIndex(capacity);
+  const idAt = (row: number): number => (rows.columns[column.id] as Float64Array)[row] as number;
+  const rowOf = (id: number): number => index.get(id >>> 0, Math.floor(id / 2 ** 32));
+  const remove = (row: number): void => {
+    const id = idAt(row);
+    index.delete(id >>> 0, Math.floor(id / 2 ** 32));
+    isHere[row] = 0;
+  };
+
+  return {
+    rows,
+    get isFull() {
+      return rows.count === capacity;
+    },
+    add(reader, record, into, nowMs) {
+      if (
+        this.update(
+          reader.doubles[(record * RECORD_WORDS + recordWord.idF64) / 2] as number,
+          reader,
+          record,
+          into,
+        )
+      )
+        return;
+      const row = rows.count++;
+      setRow(rows, row, reader, record, into);
+      cameMs[row] = nowMs;
+      isHere[row] = 1;
+      const id = idAt(row);
+      index.add(id >>> 0, Math.floor(id / 2 ** 32), row);
+    },
+    update(id, reader, record, into) {
+      const row = rowOf(id);
+      if (row < 0) return false;
+      const earlier = earlierColumns.map(([at]) => (rows.columns[at] as Float64Array)[row] as number);
+      setRow(rows, row, reader, record, into);
+      for (const [at, [into]] of earlierColumns.entries())
+        (rows.columns[into] as Float64Array)[row] = earlier[at] as number;
+      return true;
+    },
+    end(id, to, at) {
+      const row = rowOf(id);
+      if (row < 0) return false;
+      for (const [earlier] of earlierColumns)
+        (to.columns[earlier] as Float64Array)[at] = (rows.columns[earlier] as Float64Array)[row] as number;
+      remove(row);
+      return true;
+    },
+    isHere: (row) => isHere[row] === 1,
+    leave(beforeMs, take) {
+      let from = 0;
+      while (from < rows.count && (cameMs[from] as number) <= beforeMs) {
+        if (isHere[from] === 1) {
+          take(from);
+          remove(from);
+        }
+        from++;
+      }
+      // The rest closes up.
+      const staying: number[] = [];
+      for (let row = from; row < rows.count; row++) if (isHere[row] === 1) staying.push(row);
+      for (const row of staying) remove(row);
+      for (const [at, row] of staying.entries()) {
+        copyRow(rows, row, rows, at);
+        cameMs[at] = cameMs[row] as number;
+        isHere[at] = 1;
+        const id = idAt(at);
+        index.add(id >>> 0, Math.floor(id / 2 ** 32), at);
+      }
+      rows.count = staying.length;
+    },
+    clear() {
+      for (let row = 0; row < rows.count; row++) if (isHere[row] === 1) remove(row);
+      rows.count = 0;
+    },
+  };
+}
