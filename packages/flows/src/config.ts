@@ -3,7 +3,7 @@ import { flowsMetrics } from "@x0tta6bl4/telemetry";
 import { z } from "zod";
 import type { CaptureOptions, Service } from "./capture/contract.ts";
 import { exportSchema } from "./export/config.ts";
-import type { Application } from "./flow.ts";
+import type { Application } from "./application.ts";
 
 const READ_INTERVAL_MS = 1000;
 

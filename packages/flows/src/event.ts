@@ -1,6 +1,7 @@
 /** What happens on flows beside their packets: DNS, requests, drops, scans. One shape on every surface. */
 import { z } from "zod";
-import { applications, type Flow, flowSchema } from "./flow.ts";
+import { applications } from "./application.ts";
+import { flowSchema } from "./flow.ts";
 
 const parties = {
   time: z.iso.datetime(),
@@ -76,8 +77,3 @@ export type FlowEventKind = FlowEvent["kind"];
 
 /** What all events have in common, taken from their flow. */
 export type EventParties = Pick<FlowEvent, keyof typeof parties>;
-
-export function partiesOf(flow: Flow, time: string): EventParties {
-  const { id, source, destination, protocol, netns, process } = flow;
-  return { time, flow: id, source, destination, protocol, netns, process };
-}

@@ -9,7 +9,7 @@
 import { randomInt } from "node:crypto";
 import type { Clock, Feature } from "@x0tta6bl4/core";
 import { watchTranslations } from "../conntrack/watch.ts";
-import { type FlowEvent, partiesOf } from "../event.ts";
+import type { FlowEvent } from "../event.ts";
 import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import { eventType, flowEventLayout, flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
 import { type DropReasons, kernelDropReasons } from "../insight/drop-reasons.ts";
@@ -18,8 +18,9 @@ import { mapAccess, readBatches } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
+import { partiesOf } from "../parties.ts";
 import { protocolNumbers } from "../protocols.ts";
-import type { CaptureOptions, Totals } from "./contract.ts";
+import type { CaptureOptions, FlowMaps, Totals } from "./contract.ts";
 import { createCoverage } from "./coverage.ts";
 import type { Names } from "./describe.ts";
 import { createDropCounts } from "./drop-counts.ts";
@@ -69,6 +70,8 @@ export function pollDelayMs(events: number): number {
 }
 
 export interface Capture {
+  /** Open as long as this is. */
+  readonly maps: FlowMaps;
   features(): readonly Feature[];
   list(query: FlowQuery): FlowList;
   follow(id: number, query: FlowQuery, updates: boolean): void;
@@ -469,6 +472,12 @@ export function openCapture(
   });
 
   return {
+    maps: {
+      flows: kernel.maps.flows,
+      processes: kernel.maps.processes,
+      namespaces: kernel.maps.namespaces,
+      cgroupRoot: kernel.cgroupRoot,
+    },
     features: () => [...kernel.features(), translations.feature()],
     list(query) {
       refresh();

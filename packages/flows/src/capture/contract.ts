@@ -1,7 +1,8 @@
 /** What the capturing worker and the agent's main thread say to each other. */
 import type { ChannelContract, Feature } from "@x0tta6bl4/core";
+import type { Application } from "../application.ts";
 import type { FlowEvent } from "../event.ts";
-import type { Application, FlowChange, FlowList, FlowQuery } from "../flow.ts";
+import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import type { AttachMode } from "./attachments.ts";
 import type { SumBounds } from "./insight-sums.ts";
 
@@ -34,6 +35,15 @@ export interface Service {
   readonly protocol: "tcp" | "udp";
   readonly port: number;
   readonly application: Application;
+}
+
+/** The kernel's maps by which the processes of a flow are found: descriptors, which all threads share. */
+export interface FlowMaps {
+  readonly flows: number;
+  readonly processes: number;
+  /** From the kernel's cookie of a namespace to the number in the flows' keys. */
+  readonly namespaces: number;
+  readonly cgroupRoot: string | undefined;
 }
 
 /** Sums since the start for one kind of traffic. */
@@ -111,6 +121,8 @@ export interface CaptureContract extends ChannelContract {
     unfollow(id: number): void;
     /** Reads everything now. */
     totals(argument: undefined): Totals;
+    /** For packet capture, which ends before this does. */
+    maps(argument: undefined): FlowMaps;
     close(argument: undefined): void;
   };
   readonly events: {

@@ -1,6 +1,7 @@
 /** Sums of what insight tells, for metrics: totals since the start, histograms by bucket. */
+
+import type { Application } from "../application.ts";
 import type { ScanEvent } from "../event.ts";
-import type { Application } from "../flow.ts";
 import { rcodeName } from "../insight/dns-codes.ts";
 import type { DnsTransaction } from "../insight/dns-tracker.ts";
 import type { InsightTotals, SumOf } from "./contract.ts";

@@ -3,8 +3,9 @@
  * learned words, to events and to sums; nothing here keeps a stranger's bytes beyond the limits of its parsers.
  */
 import { formatAddress } from "../address.ts";
-import { type DnsEvent, type EventParties, type FlowEvent, partiesOf } from "../event.ts";
-import { type Application, applications, type Flow } from "../flow.ts";
+import { type Application, applications } from "../application.ts";
+import type { DnsEvent, EventParties, FlowEvent } from "../event.ts";
+import type { Flow } from "../flow.ts";
 import {
   dropEventLayout,
   exchangeEventLayout,
@@ -19,6 +20,7 @@ import { createNameTable, type NameTable } from "../insight/names.ts";
 import { recogniseQuic } from "../insight/quic.ts";
 import { type RequestHead, type RequestProtocol, requestHeads } from "../insight/requests.ts";
 import { createHelloReader } from "../insight/tls.ts";
+import { partiesOf } from "../parties.ts";
 import { protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
 import type { Names } from "./describe.ts";
 import type { InsightSums } from "./insight-sums.ts";

@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Feature, messageOf, X0Error } from "@x0tta6bl4/core";
-import { type Application, applications } from "../flow.ts";
+import { type Application, applications } from "../application.ts";
 import { program as programNumber, totalsLayout } from "../generated/layout.ts";
 import type { DropReasons } from "../insight/drop-reasons.ts";
 import {

@@ -2,7 +2,7 @@
  * What insight tells of flows, by their slot in the flow table: words in the order of a record's, texts beside them.
  * All memory is there from the start, and costs pages only where flows use it.
  */
-import { type Application, applications } from "../flow.ts";
+import { type Application, applications } from "../application.ts";
 import { recordWord } from "../recording/record.ts";
 import { LEARNED_WORDS } from "./encode.ts";
 

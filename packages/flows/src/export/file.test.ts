@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { requireKernel, run } from "../../../../test/lab/index.ts";
 import type { DnsEvent } from "../event.ts";
-import { partiesOf } from "../event.ts";
+import { partiesOf } from "../parties.ts";
 import { mixedFlows, testFlow } from "../testing/flows.ts";
 import { fileDestination } from "./file.ts";
 import { batch, figures, openExport } from "./testing/batches.ts";

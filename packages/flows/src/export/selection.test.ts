@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { partiesOf, type ScanEvent } from "../event.ts";
+import type { ScanEvent } from "../event.ts";
+import { partiesOf } from "../parties.ts";
 import { testFlow, testProcess } from "../testing/flows.ts";
 import { compileSelection, type ExportFilter } from "./selection.ts";
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type DnsEvent, partiesOf } from "../event.ts";
+import type { DnsEvent } from "../event.ts";
+import { partiesOf } from "../parties.ts";
 import { readBatch } from "../recording/record.ts";
 import { testFlow, testProcess } from "../testing/flows.ts";
 import { batchOf, type Recorded } from "../testing/records.ts";

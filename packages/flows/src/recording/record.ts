@@ -4,7 +4,8 @@
  * itself: whoever reads a batch needs nothing from before.
  */
 import { formatAddress } from "../address.ts";
-import { applications, type Flow, type FlowProcess } from "../flow.ts";
+import { applications } from "../application.ts";
+import type { Flow, FlowProcess } from "../flow.ts";
 import { isEcho, protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
 
 /** Words of 32 bits; those named here with `F64` are doubles and lie at even words. */

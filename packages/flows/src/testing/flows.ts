@@ -1,6 +1,7 @@
 /** Flows for tests and benches: one to vary, and seeded ones of every kind. */
 import { type Random, seededRandom } from "@x0tta6bl4/core";
-import { applications, type Flow, type FlowProcess } from "../flow.ts";
+import { applications } from "../application.ts";
+import type { Flow, FlowProcess } from "../flow.ts";
 import { nothingLearned } from "../learned.ts";
 import { tcpFlags } from "../protocols.ts";
 

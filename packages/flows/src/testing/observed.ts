@@ -88,8 +88,8 @@ export function oneWay(flows: readonly Flow[]): Record<string, { packets: number
     sums[key] = { packets: sum.packets + packets, bytes: sum.bytes + bytes };
   };
   for (const { protocol, source, destination, packets, bytes } of flows) {
-    add(way(protocol, source, destination), packets.sent, bytes.sent);
-    add(way(protocol, destination, source), packets.received, bytes.received);
+    add(wayOf(protocol, source, destination), packets.sent, bytes.sent);
+    add(wayOf(protocol, destination, source), packets.received, bytes.received);
   }
   return sums;
 }
@@ -115,7 +115,7 @@ export function captured(
         )
       : flow;
     const { protocol, source, destination } = first ?? flow;
-    const key = way(protocol, source, destination);
+    const key = wayOf(protocol, source, destination);
     const sum = sums[key] ?? { packets: 0, bytes: 0 };
     sums[key] = { packets: sum.packets + flow.packets, bytes: sum.bytes + flow.bytes };
   }
@@ -127,6 +127,7 @@ interface End {
   readonly port: number;
 }
 
-function way(protocol: string, from: End, to: End): string {
+/** One way as text, as keys of the sums here. */
+export function wayOf(protocol: string, from: End, to: End): string {
   return `${protocol} ${from.ip} ${from.port} > ${to.ip} ${to.port}`;
 }

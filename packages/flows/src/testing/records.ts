@@ -3,7 +3,8 @@
  * `readBatch(batchOf(flows)).flow(i)` equals `flows[i]`.
  */
 import { parseAddress } from "../address.ts";
-import { applications, type Flow, type FlowProcess } from "../flow.ts";
+import { applications } from "../application.ts";
+import type { Flow, FlowProcess } from "../flow.ts";
 import { isEcho, protocolNumber, protocolNumbers, tcpFlags } from "../protocols.ts";
 import {
   type Coverage,

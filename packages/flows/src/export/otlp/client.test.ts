@@ -6,7 +6,8 @@ import { gunzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { z } from "zod";
-import { partiesOf, type ScanEvent } from "../../event.ts";
+import type { ScanEvent } from "../../event.ts";
+import { partiesOf } from "../../parties.ts";
 import { mixedFlows, testFlow } from "../../testing/flows.ts";
 import { batch, figures, openExport } from "../testing/batches.ts";
 
