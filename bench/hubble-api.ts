@@ -63,13 +63,21 @@ export const run: Bench = async ({ quick, seed, note }) => {
   }
 };
 
-/** Flows of every kind whose cookies are their numbers, and what a client must count of them. */
+/** Flows of every kind whose cookies are their numbers, told at their start and later, and what a client must count. */
 function given(seed: number): Given {
   const flows = mixedFlows(seed, BATCH).map((flow) => ({ ...flow, cookie: flow.id }));
-  const reader = readBatch(batchOf(flows));
-  const shown = flows.map(({ state, packets, tcpFlags }) => {
-    const ends = state === "ended" && tcpFlags.includes("RST") ? 1 : 0;
-    return 1 + ends + (packets.received > 0 ? 1 + ends : 0);
+  const reader = readBatch(
+    batchOf(
+      flows.flatMap((flow) => [
+        { flow, change: "start" as const },
+        { flow, change: flow.state === "ended" ? ("end" as const) : ("update" as const) },
+      ]),
+    ),
+  );
+  // The opening, the reply, and a RST of each side that sent anything.
+  const shown = flows.map(({ packets, tcpFlags }) => {
+    const sides = packets.received > 0 ? 2 : 1;
+    return tcpFlags.includes("RST") ? 2 * sides : sides;
   });
   return {
     reader,

@@ -6,7 +6,13 @@
 import { formatAddress, isMappedIPv4 } from "../address.ts";
 import type { FlowProcess } from "../flow.ts";
 import { protocolNumbers, tcpFlag, tcpFlags } from "../protocols.ts";
-import { RECORD_WORDS, type RecordBatch, type RecordReader, recordWord } from "../recording/record.ts";
+import {
+  changes,
+  RECORD_WORDS,
+  type RecordBatch,
+  type RecordReader,
+  recordWord,
+} from "../recording/record.ts";
 import type { Values } from "./codec.ts";
 import { type Endpoint, localEndpoint, worldEndpoint } from "./endpoint.ts";
 import { answerOf, icmpName } from "./icmp-name.ts";
@@ -37,8 +43,8 @@ export const sighting = {
 export const SIGHTINGS = 6;
 const ofDestination = sighting.reply | sighting.received | sighting.destinationEnd;
 
-const END = 2;
-const UPDATE = 1;
+const START = changes.indexOf("start");
+const UPDATE = changes.indexOf("update");
 const closing = tcpFlag.FIN | tcpFlag.RST;
 
 /** Who says it: this agent. */
@@ -49,33 +55,31 @@ export interface Emitter {
   isLocal(ip: string): boolean;
 }
 
-/** A set of `sighting` bits; 0 where a record says nothing that Hubble would. */
+/**
+ * A set of `sighting` bits; 0 where a record says nothing that Hubble would. The opening is in the record of the start,
+ * the reply in the first one after it that has any packets of the destination.
+ */
 export function sightingsOf(words: Uint32Array, doubles: Float64Array, index: number): number {
   const base = index * RECORD_WORDS;
-  const at = base / 2;
   const change = (words[base + recordWord.kind] as number) & 0xff;
-  const sent = doubles[at + recordWord.sentPacketsF64 / 2] as number;
+  if (change === START) return sighting.opening;
+  const at = base / 2;
   const received = doubles[at + recordWord.receivedPacketsF64 / 2] as number;
   const sentBefore = doubles[at + recordWord.earlierF64 / 2] as number;
   const receivedBefore = doubles[at + recordWord.earlierF64 / 2 + 1] as number;
-  let set = 0;
-  if (sentBefore === 0 && sent > 0) set |= sighting.opening;
-  if (receivedBefore === 0 && received > 0) set |= sighting.reply;
+  let set = receivedBefore === 0 && received > 0 ? sighting.reply : 0;
   if (change === UPDATE) {
+    const sent = doubles[at + recordWord.sentPacketsF64 / 2] as number;
     if (sentBefore > 0 && sent > sentBefore) set |= sighting.sent;
     if (receivedBefore > 0 && received > receivedBefore) set |= sighting.received;
-  }
-  if (change === END) {
-    const flags = words[base + recordWord.protocol] as number;
-    if (endsBeside(flags >>> 8, set & sighting.opening)) set |= sighting.sourceEnd;
-    if (endsBeside(flags >>> 16, set & sighting.reply)) set |= sighting.destinationEnd;
+  } else {
+    const packed = words[base + recordWord.protocol] as number;
+    if ((packed >>> 8) & closing) set |= sighting.sourceEnd;
+    // A reply without SYN shows all flags of its side already: the RST of a closed port is told once.
+    const isShown = (set & sighting.reply) !== 0 && ((packed >>> 16) & tcpFlag.SYN) === 0;
+    if ((packed >>> 16) & closing && !isShown) set |= sighting.destinationEnd;
   }
   return set;
-}
-
-/** Whether a side's end is shown by itself: a first packet without SYN already shows all flags of its side. */
-function endsBeside(flags: number, first: number): boolean {
-  return (flags & closing) !== 0 && (first === 0 || (flags & tcpFlag.SYN) !== 0);
 }
 
 /** Unix milliseconds. The reply's time is known where the connect's is; else it is the latest packet's. */
