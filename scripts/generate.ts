@@ -39,6 +39,13 @@ const objects: readonly BpfObject[] = [
     structs: "packets.h",
   },
   {
+    name: "x0_openssl",
+    sources: ["openssl.bpf.c"],
+    blob: "bpf/openssl.blob",
+    layout: "src/openssl/generated/layout.ts",
+    structs: "openssl.h",
+  },
+  {
     name: "x0_bench",
     sources: ["testing/bench.bpf.c"],
     blob: "bpf/testing/bench.blob",

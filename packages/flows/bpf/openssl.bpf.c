@@ -24,6 +24,14 @@ struct pt_regs___arm64 {
 
 enum direction { NOTHING, READ, WRITE };
 
+/* Probes are on files, which others may have mapped too: processes of services that were named. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} named SEC(".maps");
+
 struct connection {
 	__u64 ssl;
 	__u64 pid;
@@ -178,19 +186,24 @@ static __always_inline void see(__u64 ssl, const void *data, __u32 length, __u8 
 		ask(&connection, turn, direction, data, length);
 }
 
-static __always_inline void count_call(void)
+/* Whether the calling process is to be looked at. */
+static __always_inline bool is_named(void)
 {
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	if (!bpf_map_lookup_elem(&named, &pid))
+		return false;
 	struct ssl_totals *totals = ssl_totals_here();
 	if (totals)
 		totals->calls++;
+	return true;
 }
 
 /* SSL_write and SSL_write_ex, whose first three arguments are the same. */
 SEC("uprobe")
 int x0_ssl_write(void *ctx)
 {
-	count_call();
-	see(argument(ctx, 0), (const void *)argument(ctx, 1), argument(ctx, 2), WRITE);
+	if (is_named())
+		see(argument(ctx, 0), (const void *)argument(ctx, 1), argument(ctx, 2), WRITE);
 	return 0;
 }
 
@@ -199,20 +212,19 @@ static __always_inline int read_called(void *ctx, __u64 count)
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct call call = { .ssl = argument(ctx, 0), .buffer = argument(ctx, 1), .count = count };
 	bpf_map_update_elem(&calls, &thread, &call, BPF_ANY);
-	count_call();
 	return 0;
 }
 
 SEC("uprobe")
 int x0_ssl_read(void *ctx)
 {
-	return read_called(ctx, 0);
+	return is_named() ? read_called(ctx, 0) : 0;
 }
 
 SEC("uprobe")
 int x0_ssl_read_ex(void *ctx)
 {
-	return read_called(ctx, argument(ctx, 3));
+	return is_named() ? read_called(ctx, argument(ctx, 3)) : 0;
 }
 
 SEC("uretprobe")
@@ -231,13 +243,5 @@ int x0_ssl_read_done(void *ctx)
 	if (made.count && bpf_probe_read_user(&length, sizeof(length), (const void *)made.count))
 		return 0;
 	see(made.ssl, (const void *)made.buffer, length, READ);
-	return 0;
-}
-
-SEC("uprobe")
-int x0_ssl_free(void *ctx)
-{
-	struct connection connection = { .ssl = argument(ctx, 0), .pid = bpf_get_current_pid_tgid() >> 32 };
-	bpf_map_delete_elem(&turns, &connection);
 	return 0;
 }

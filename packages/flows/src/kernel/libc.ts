@@ -32,9 +32,20 @@ export interface Libc {
   receive(fd: number, into: Uint8Array, flags: number): number;
   setSocketOption(fd: number, level: number, option: number, value: Uint8Array): number;
   getSocketOption(fd: number, level: number, option: number, into: Uint8Array): number;
+  /** One event of all processes, on processor 0 (a uprobe's is hit on all); the kernel reads `attributes` now only. */
+  openPerfEvent(attributes: Uint8Array): number;
+  /** An ioctl whose argument is a number. */
+  control(fd: number, request: number, argument: number): number;
 }
 
 const bpfSystemCall: Readonly<Record<string, number>> = { x64: 321, arm64: 280, riscv64: 280, s390x: 351 };
+const perfEventSystemCall: Readonly<Record<string, number>> = {
+  x64: 298,
+  arm64: 241,
+  riscv64: 241,
+  s390x: 331,
+};
+const PERF_FLAG_FD_CLOEXEC = 8;
 const CLONE_NEWNET = 0x40000000;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -68,6 +79,10 @@ export function openLibc(): Libc {
   }
   const functions = {
     systemCall: library.func("long syscall(long number, long first, void *second, long third)"),
+    perfEventOpen: library.func(
+      "long syscall(long number, void *attributes, long pid, long cpu, long group, long flags)",
+    ),
+    ioctl: library.func("int ioctl(int fd, unsigned long request, long argument)"),
     mmap: library.func(
       "void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)",
     ),
@@ -125,6 +140,18 @@ export function openLibc(): Libc {
       const length = new Uint32Array([into.byteLength]);
       return checked(functions.getsockopt(fd, level, option, into, length));
     },
+    openPerfEvent: (attributes) =>
+      checked(
+        functions.perfEventOpen(
+          perfEventSystemCall[process.arch],
+          attributes,
+          -1,
+          0,
+          -1,
+          PERF_FLAG_FD_CLOEXEC,
+        ),
+      ),
+    control: (fd, request, argument) => checked(functions.ioctl(fd, request, argument)),
   };
 }
 

@@ -1,10 +1,6 @@
 /** Hellos of TLS for tests: built from fields, and those that OpenSSL (inside Node) really sends. */
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import {
   type ConnectionOptions,
   connect as connectTls,
@@ -12,6 +8,7 @@ import {
   type TlsOptions,
 } from "node:tls";
 import { bytesOf } from "../../testing/frames.ts";
+import { selfSigned } from "../../testing/tls.ts";
 
 export interface TestHello {
   readonly serverName?: string | Uint8Array;
@@ -72,7 +69,7 @@ export async function realHandshake(
   server: TlsOptions,
   client: ConnectionOptions = {},
 ): Promise<Exchange> {
-  const secure = createTlsServer({ ...certificate(), ...server }).listen(0, "127.0.0.1");
+  const secure = createTlsServer({ ...selfSigned(), ...server }).listen(0, "127.0.0.1");
   await once(secure, "listening");
   const fromClient: Buffer[] = [];
   const fromServer: Buffer[] = [];
@@ -99,18 +96,4 @@ export async function realHandshake(
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
-}
-
-/** Self-signed, by the openssl command. */
-export function certificate(): { readonly key: Buffer; readonly cert: Buffer } {
-  const folder = mkdtempSync(join(tmpdir(), "x0-tls-"));
-  try {
-    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-    const kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    const files = ["-subj", "/CN=localhost", "-keyout", key, "-out", cert];
-    execFileSync("openssl", ["req", ...kind, ...files], { stdio: "ignore" });
-    return { key: readFileSync(key), cert: readFileSync(cert) };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
