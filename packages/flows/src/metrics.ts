@@ -1,4 +1,4 @@
-import type { Metrics } from "@x0tta6bl4/core";
+import type { MetricDefinition, Metrics } from "@x0tta6bl4/core";
 import { flowsMetrics } from "@x0tta6bl4/telemetry";
 import type { Totals } from "./capture/contract.ts";
 import type { RecordingContract } from "./recording/contract.ts";
@@ -25,12 +25,13 @@ export function createFlowMetrics(metrics: Metrics): FlowMetrics {
   const programLost = metrics.counter(flowsMetrics.programLost);
   const programRunSeconds = metrics.counter(flowsMetrics.programRunSeconds);
   const takeInsight = insightMetrics(metrics);
+  const recorded = byName(metrics);
   return {
     takeRecorded({ samples, observations }) {
-      for (const { metric, labels, value } of observations) metrics.histogram(metric).observe(labels, value);
+      for (const { metric, labels, value } of observations) recorded.histogram(metric).observe(labels, value);
       for (const { metric, labels, value } of samples) {
-        if (metric.type === "gauge") metrics.gauge(metric).set(labels, value);
-        else metrics.counter(metric).setTotal(labels, value);
+        if (metric.type === "gauge") recorded.gauge(metric).set(labels, value);
+        else recorded.counter(metric).setTotal(labels, value);
       }
     },
     take(totals) {
@@ -86,5 +87,20 @@ function insightMetrics(metrics: Metrics): (totals: Totals) => void {
     skipped.setTotal({}, insight.skipped);
     forgotten.setTotal({}, insight.forgottenEvents);
     unrecorded.setTotal({}, leftOut);
+  };
+}
+
+/** Definitions that come from another thread are copies: the first of each name stands for all. */
+function byName(metrics: Metrics): Metrics {
+  const definitions = new Map<string, MetricDefinition>();
+  const first = (definition: MetricDefinition): MetricDefinition => {
+    const known = definitions.get(definition.name) ?? definition;
+    definitions.set(definition.name, known);
+    return known;
+  };
+  return {
+    counter: (definition) => metrics.counter(first(definition)),
+    gauge: (definition) => metrics.gauge(first(definition)),
+    histogram: (definition) => metrics.histogram(first(definition)),
   };
 }
