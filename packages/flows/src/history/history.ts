@@ -4,13 +4,15 @@
  */
 import { mkdirSync } from "node:fs";
 import { type Clock, type Feature, formatBytes, messageOf } from "@x0tta6bl4/core";
-import type { FlowList, FlowQuery } from "../flow.ts";
-import type { RecordReader } from "../recording/record.ts";
+import { requireMoment } from "../filter.ts";
 import type { Sample, Sink } from "../recording/sink.ts";
-import { type CoverageRow, coverageOf, extend, missing } from "./coverage.ts";
+import { summarize } from "../summary/summarize.ts";
+import type { HistoryCalls } from "./contract.ts";
+import { createEventKeeper } from "./events.ts";
+import { createLedger } from "./ledger.ts";
 import { queryFlows } from "./query.ts";
 import { createRecorder } from "./recorder.ts";
-import { concludeLastRun, markOf } from "./recovery.ts";
+import { concludeLastRun } from "./recovery.ts";
 import { openStore } from "./store.ts";
 
 export interface HistoryOptions {
@@ -27,10 +29,10 @@ export interface HistoryOptions {
   readonly flushMs?: number;
 }
 
-export interface History extends Sink {
-  /** @throws X0_FLOWS_INVALID_FILTER */
-  flows(query: FlowQuery): Promise<FlowList>;
-}
+export interface History extends Sink, HistoryCalls {}
+
+/** After a step of the clock nothing is deleted for its age until this has passed: it may step back. */
+const TRUST_AFTER_STEP_MS = 3_600_000;
 
 /** @throws where the folder cannot be made or read */
 export function openHistory(options: HistoryOptions): History {
@@ -38,123 +40,113 @@ export function openHistory(options: HistoryOptions): History {
   mkdirSync(folder, { recursive: true, mode: 0o750 });
   const store = openStore(options);
   const recorder = createRecorder(store, { run, flushMs, maxFlows: options.maxFlows });
-  /** Rows that are new or have grown since they were last written. */
-  let unwritten: CoverageRow[] = [];
-  let mayContinue = false;
+  const keeper = createEventKeeper(store, run);
+  const ledger = createLedger(store, run);
   let nextFlushMs = Number.NEGATIVE_INFINITY;
+  let clockTrustedMs = Number.NEGATIVE_INFINITY;
   let isLastRunDone = false;
   let trouble: string | undefined;
-  let refusedNow: { fromMs: number; toMs: number; records: number } | undefined;
+  let reasonOfLoss = "";
+  let recordsLost = 0;
   let isClosed = false;
 
   const monotonicMs = (): number => Number(clock.monotonicNs() / 1_000_000n);
-  const cover = (reader: RecordReader): void => {
-    const { coverage } = reader.batch;
-    const rows = mayContinue ? [...(store.partitions.at(-1)?.coverage ?? []), ...unwritten] : unwritten;
-    const before = new Set(rows);
-    const all = [...before];
-    extend(all, run, coverage);
-    const latest = all.findLast((row) => row.reason === null);
-    for (const row of all)
-      if (!before.has(row) || (row === latest && !unwritten.includes(row))) unwritten.push(row);
-    mayContinue = true;
-  };
   /** A file to write into, with what the run before left undone. */
   const prepare = (nowMonotonicMs: number): void => {
     if (store.isFileDue(nowMonotonicMs)) {
       if (store.partitions.length > 0) recorder.seal();
       store.beginFile(nowMonotonicMs);
-      // What a new file covers begins in it, since the one before may be deleted.
-      mayContinue = false;
+      keeper.beginFile();
+      ledger.beginFile();
     }
     if (isLastRunDone) return;
     concludeLastRun(store);
     isLastRunDone = true;
   };
-  const flush = (nowMonotonicMs: number): void => {
+  const attempt = (step: () => void): void => {
     try {
-      prepare(nowMonotonicMs);
-      store.retain(clock.nowMs(), true);
-      const gap = refusedNow;
-      const rows = [...unwritten];
-      if (gap !== undefined)
-        rows.push(missing(run, gap.fromMs, gap.toMs, `${gap.records} records were not kept: ${trouble}`));
-      recorder.flush(nowMonotonicMs, (writer) => {
-        for (const row of rows) writer.cover(row);
-      });
-      unwritten = [];
-      refusedNow = undefined;
+      step();
       trouble = undefined;
     } catch (error) {
       trouble = messageOf(error);
+      reasonOfLoss = trouble;
     }
   };
-  try {
-    prepare(monotonicMs());
-  } catch (error) {
-    trouble = messageOf(error);
-  }
+  const flush = (nowMonotonicMs: number): void =>
+    attempt(() => {
+      store.retain(clock.nowMs(), nowMonotonicMs >= clockTrustedMs);
+      prepare(nowMonotonicMs);
+      const done: { written(): void }[] = [];
+      recorder.flush(nowMonotonicMs, (writer) => {
+        done.push(keeper.write(writer), ledger.write(writer, reasonOfLoss));
+      });
+      for (const each of done) each.written();
+    });
+  const range = (query: { readonly since?: string | undefined; readonly until?: string | undefined }) => {
+    const nowMs = clock.nowMs();
+    return {
+      sinceMs: query.since === undefined ? undefined : requireMoment("since", query.since, nowMs),
+      untilMs: query.until === undefined ? undefined : requireMoment("until", query.until, nowMs),
+    };
+  };
+  attempt(() => prepare(monotonicMs()));
 
   return {
-    take(reader) {
+    take(reader, events) {
       const now = monotonicMs();
-      cover(reader);
-      const left = recorder.take(reader, now);
-      if (left > 0) {
-        const { fromMs, toMs } = reader.batch.coverage;
-        refusedNow = {
-          fromMs: Math.min(refusedNow?.fromMs ?? fromMs, fromMs),
-          toMs: Math.max(refusedNow?.toMs ?? toMs, toMs),
-          records: (refusedNow?.records ?? 0) + left,
-        };
-      }
+      const { coverage } = reader.batch;
+      ledger.note(coverage);
+      if (coverage.gap !== undefined) clockTrustedMs = now + TRUST_AFTER_STEP_MS;
+      const refused = recorder.take(reader, now);
+      if (refused > 0) ledger.refuse(coverage, refused);
+      recordsLost += refused;
+      const tooMany = keeper.take(events, now);
+      ledger.loseEvents(tooMany);
       if (now < nextFlushMs) return;
       flush(now);
-      nextFlushMs = monotonicMs() + flushMs;
+      nextFlushMs = now + flushMs;
     },
     async flows(query) {
       const nowMs = clock.nowMs();
-      const { flows, next } = await queryFlows({ store, recorder, run }, query, nowMs);
-      const rows = store.partitions.flatMap(({ coverage }) => coverage);
-      const known = new Set([...rows, ...unwritten]);
-      const covered = coverageOf(
-        [...known],
-        { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY },
-        (each) => markOf(store, "closed", each) === 1,
-      );
-      const iso = (ms: number): string => new Date(ms).toISOString();
-      return {
-        flows: [...flows],
-        next,
-        covers: {
-          from: iso(covered?.fromMs ?? nowMs),
-          to: iso(covered?.toMs ?? nowMs),
-          lostPackets: covered?.lostPackets ?? 0,
-          lostEvents: covered?.lostEvents ?? 0,
-          gaps: (covered?.gaps ?? []).map((gap) => ({
-            from: iso(gap.fromMs),
-            to: iso(gap.toMs),
-            reason: gap.reason,
-          })),
-        },
-      };
+      const page = await queryFlows({ store, recorder, run }, query, nowMs);
+      return { ...page, covers: ledger.covers(range(query), nowMs) };
+    },
+    async events(query) {
+      const nowMs = clock.nowMs();
+      const page = await keeper.query(query, nowMs);
+      return { ...page, covers: ledger.covers(range(query), nowMs) };
+    },
+    summary(query) {
+      const nowMs = clock.nowMs();
+      const covers = (of: { readonly sinceMs: number; readonly untilMs: number }) => ledger.covers(of, nowMs);
+      return summarize({ store, recorder, keeper, covers }, query, nowMs);
     },
     features(): readonly Feature[] {
       const detail = `${formatBytes(store.sizeBytes())} in ${folder}`;
+      const lost = recordsLost === 0 ? "" : `; ${recordsLost} records lost`;
       if (trouble !== undefined)
-        return [{ name: "history", state: "degraded", reason: trouble, hint: `free space for ${folder}` }];
-      return [{ name: "history", state: "on", detail }];
+        return [
+          { name: "history", state: "degraded", reason: trouble + lost, hint: `free space for ${folder}` },
+        ];
+      const [skipped] = store.skipped;
+      if (skipped !== undefined)
+        return [
+          {
+            name: "history",
+            state: "degraded",
+            detail,
+            reason: `${store.skipped.length} files are not read, first ${skipped}`,
+            hint: `move them out of ${folder}`,
+          },
+        ];
+      return [{ name: "history", state: "on", detail: detail + lost }];
     },
     samples: (): readonly Sample[] => [],
     async close() {
       if (isClosed) return;
       isClosed = true;
       flush(monotonicMs());
-      try {
-        recorder.finish();
-      } catch (error) {
-        trouble = messageOf(error);
-      }
+      attempt(() => recorder.finish());
       store[Symbol.dispose]();
     },
   };

@@ -3,9 +3,10 @@ import { setImmediate } from "node:timers/promises";
 import type { Flow, FlowQuery } from "../flow.ts";
 import { type Block, liveBlock } from "./block.ts";
 import { column } from "./columns.ts";
-import { type Cursor, compareCursors, cursorOf, formatCursor, parseCursor } from "./cursor.ts";
+import { formatCursor, parseCursor } from "./cursor.ts";
 import type { BlockEntry } from "./file.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
+import { type Candidate, type Newest, newest } from "./newest.ts";
 import type { Recorder } from "./recorder.ts";
 import { flowsOf } from "./rows.ts";
 import type { Store } from "./store.ts";
@@ -14,11 +15,9 @@ import type { Store } from "./store.ts";
 const SLICE_MS = 10;
 
 export interface FlowPage {
-  readonly flows: readonly Flow[];
+  readonly flows: Flow[];
   /** Of the last one, where more follow. */
   readonly next: string | null;
-  /** Blocks that were to be read but are damaged. */
-  readonly damaged: number;
 }
 
 export interface QuerySources {
@@ -32,8 +31,7 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
   const { store, recorder, run } = sources;
   const matcher = compileMatcher(query, nowMs);
   const limit = Math.min(query.limit, query.last ?? query.limit);
-  const best = newest(limit + 1, query.after === undefined ? undefined : parseCursor(query.after));
-  const damagedBefore = store.damagedBlocks;
+  const best = newest<Flow>(limit, query.after === undefined ? undefined : parseCursor(query.after));
   // What waits and what goes on first, without a pause: a flow that ends meanwhile would be in neither place.
   const { open } = recorder;
   for (const { kind, number, rows } of recorder.piles) {
@@ -45,10 +43,11 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
   scan(liveBlock(recorder.young.rows, recorder.dictionaries), run, matcher, best, recorder.young.isHere);
   for (const number of recorder.open.blocks()) {
     // Those of the pile were met above.
-    const block = store.block(number);
-    if (block === undefined) continue;
-    const ids = block.column(column.id);
-    scan(block, run, matcher, best, (row) => open.isLatest(ids[row] as number, number, row));
+    store.read(number, (file, entry) => {
+      const block = file.block(entry);
+      const ids = block.column(column.id);
+      scan(block, run, matcher, best, (row) => open.isLatest(ids[row] as number, number, row));
+    });
   }
   const entries: BlockEntry[] = [];
   for (const partition of store.partitions)
@@ -60,60 +59,19 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
   for (const entry of entries) {
     if (!best.wants(entry.maxStartMs)) break;
     if (!best.reaches(entry.minStartMs)) continue;
-    const block = store.block(entry.number);
-    if (block !== undefined) scan(block, entry.run, matcher, best);
+    store.read(entry.number, (file) => scan(file.block(entry), entry.run, matcher, best));
     if (performance.now() - pausedMs > SLICE_MS) {
       await setImmediate();
       pausedMs = performance.now();
     }
   }
-  const found = best.flows();
-  const page = found.slice(0, limit);
+  const page = best.held.slice(0, limit);
   const last = page.at(-1);
   // `last` is all that was asked for.
-  const isMore = found.length > limit && query.last !== limit && last !== undefined;
+  const isMore = best.held.length > limit && query.last !== limit && last !== undefined;
   return {
-    flows: page,
-    next: isMore ? formatCursor(cursorOf(last)) : null,
-    damaged: store.damagedBlocks - damagedBefore,
-  };
-}
-
-interface Newest {
-  /** Whether a flow that starts then, or a little later, may still enter. */
-  wants(startMs: number): boolean;
-  /** Whether such a flow is on this side of the cursor. */
-  reaches(startMs: number): boolean;
-  /** @param rows candidates, with their order. */
-  add(
-    candidates: readonly { readonly cursor: Cursor; readonly row: number }[],
-    flowsOf: (rows: number[]) => Flow[],
-  ): void;
-  flows(): Flow[];
-}
-
-/** The `most` newest flows behind a cursor. */
-function newest(most: number, after: Cursor | undefined): Newest {
-  let held: { readonly cursor: Cursor; readonly flow: Flow }[] = [];
-  return {
-    wants: (startMs) => held.length < most || startMs >= (held[most - 1]?.cursor.startMs as number),
-    reaches: (startMs) => after === undefined || startMs <= after.startMs,
-    add(candidates, make) {
-      const behind =
-        after === undefined
-          ? candidates
-          : candidates.filter((each) => compareCursors(each.cursor, after) > 0);
-      const worst = held.length < most ? undefined : held[most - 1]?.cursor;
-      const chosen = behind
-        .filter((each) => worst === undefined || compareCursors(each.cursor, worst) < 0)
-        .sort((a, b) => compareCursors(a.cursor, b.cursor))
-        .slice(0, most);
-      if (chosen.length === 0) return;
-      const flows = make(chosen.map(({ row }) => row));
-      const added = chosen.map(({ cursor }, index) => ({ cursor, flow: flows[index] as Flow }));
-      held = [...held, ...added].sort((a, b) => compareCursors(a.cursor, b.cursor)).slice(0, most);
-    },
-    flows: () => held.map(({ flow }) => flow),
+    flows: page.map(({ value }) => value),
+    next: isMore ? formatCursor(last.cursor) : null,
   };
 }
 
@@ -121,13 +79,13 @@ function scan(
   block: Block,
   run: number,
   matcher: Matcher,
-  best: Newest,
+  best: Newest<Flow>,
   isCurrent: (row: number) => boolean = () => true,
 ): void {
   if (block.count === 0) return;
   const mask = matcher.rows(block);
   if (mask === undefined) return;
-  const candidates: { cursor: Cursor; row: number }[] = [];
+  const candidates: Candidate[] = [];
   let starts: Float64Array | undefined;
   let ids: Float64Array | undefined;
   for (let row = 0; row < block.count; row++) {

@@ -160,13 +160,14 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
   /** The latest rows in a block, of flows that `wanted` takes. */
   const latestIn = (number: number, wanted: (id: number) => boolean): RecordReader | undefined => {
     if (number === interim.number) seal(interim);
-    const block = store.block(number);
-    if (block === undefined) return undefined;
-    const ids = block.column(column.id);
-    const rows: number[] = [];
-    for (let row = 0; row < ids.length; row++)
-      if (wanted(ids[row] as number) && open.isLatest(ids[row] as number, number, row)) rows.push(row);
-    return readBatch(recordsOf(block, rows));
+    return store.read(number, (file, entry) => {
+      const block = file.block(entry);
+      const ids = block.column(column.id);
+      const rows: number[] = [];
+      for (let row = 0; row < ids.length; row++)
+        if (wanted(ids[row] as number) && open.isLatest(ids[row] as number, number, row)) rows.push(row);
+      return readBatch(recordsOf(block, rows));
+    });
   };
   /** Ends the open flows of a block that `wanted` takes, with what is known of them. */
   const conclude = (number: number, wanted: (id: number) => boolean): void => {

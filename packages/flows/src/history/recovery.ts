@@ -36,9 +36,9 @@ export function concludeLastRun(store: Store): number {
       dictionaries.clear();
     };
     for (const [number, wanted] of latest) {
-      const block = store.block(number);
-      if (block === undefined) continue;
-      const reader = readBatch(ended(recordsOf(block, wanted)));
+      const batch = store.read(number, (file, entry) => ended(recordsOf(file.block(entry), wanted)));
+      if (batch === undefined) continue;
+      const reader = readBatch(batch);
       if (dictionaries.isFull) write();
       dictionaries.begin(reader.batch);
       for (let index = 0; index < reader.batch.count; index++) {
@@ -95,5 +95,5 @@ function latestRows(
 }
 
 function idsOf(store: Store, entry: BlockEntry): Float64Array {
-  return store.block(entry.number)?.column(column.id) ?? new Float64Array(0);
+  return store.read(entry.number, (file) => file.block(entry).column(column.id)) ?? new Float64Array(0);
 }

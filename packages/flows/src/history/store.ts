@@ -1,8 +1,8 @@
 /** The folder of history files: which there are, which is written, and which must go. */
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "@x0tta6bl4/core";
-import type { Block, PackedBlock } from "./block.ts";
+import { messageOf, X0Error } from "@x0tta6bl4/core";
+import type { PackedBlock } from "./block.ts";
 import type { CoverageRow } from "./coverage.ts";
 import {
   type BlockEntry,
@@ -39,14 +39,15 @@ export interface Store extends Disposable {
   readonly partitions: readonly Partition[];
   /** What is in the folder but is not read, each with the reason. */
   readonly skipped: readonly string[];
-  /** Blocks that could not be read, since the start. */
-  readonly damagedBlocks: number;
+  /** Blocks that could not be read. */
+  readonly damaged: ReadonlySet<number>;
   /** A number for a block to come. */
   nextNumber(): number;
   /** Writes into the newest file, which must be begun, all or nothing. @throws X0_CORE_DISK_FULL and what else `databaseError` tells */
   write(change: (writer: StoreWriter) => void): void;
-  /** @returns undefined where it is damaged or deleted by now. */
-  block(number: number): Block | undefined;
+  /** Reads a block as long as the call lasts. @returns undefined where it is damaged or deleted by now. */
+  read<T>(number: number, reading: (file: HistoryFile, entry: BlockEntry) => T): T | undefined;
+  entry(number: number): BlockEntry | undefined;
   file(partition: Partition): HistoryFile | undefined;
   /** Whether there is no file to write, or the newest is old or large. */
   isFileDue(monotonicMs: number): boolean;
@@ -77,7 +78,7 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
   const places = new Map<number, { readonly held: Held; readonly entry: BlockEntry }>();
   let lastNumber = 0;
   let lastFile = 0;
-  let damagedBlocks = 0;
+  const damaged = new Set<number>();
   let lastCoverage = 0;
 
   const open = (partition: { readonly number: number; readonly path: string }): HistoryFile => {
@@ -140,15 +141,24 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
     for (const entry of held.entries) places.delete(entry.number);
     remove(held.path);
   };
+  const read = <T>(number: number, reading: (file: HistoryFile, entry: BlockEntry) => T): T | undefined => {
+    const place = places.get(number);
+    if (place === undefined) return undefined;
+    try {
+      return reading(open(place.held), place.entry);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      damaged.add(number);
+      return undefined;
+    }
+  };
   const sizeOf = ({ path }: Partition): number => bytesOf(path) + bytesOf(`${path}-wal`);
   const sizeBytes = (): number => partitions.reduce((sum, each) => sum + sizeOf(each), 0);
 
   return {
     partitions,
     skipped,
-    get damagedBlocks() {
-      return damagedBlocks;
-    },
+    damaged,
     nextNumber: () => ++lastNumber,
     write(change) {
       const held = partitions.at(-1);
@@ -187,16 +197,8 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
       }
       for (const row of covered) if (!held.coverage.includes(row)) held.coverage.push(row);
     },
-    block(number) {
-      const place = places.get(number);
-      if (place === undefined) return undefined;
-      try {
-        return open(place.held).block(place.entry);
-      } catch {
-        damagedBlocks++;
-        return undefined;
-      }
-    },
+    read,
+    entry: (number) => places.get(number)?.entry,
     file(partition) {
       return partitions.includes(partition as Held) ? open(partition) : undefined;
     },
@@ -221,6 +223,12 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
       opened.clear();
     },
   };
+}
+
+/** What unpacking and SQLite throw at bytes that we have not written. */
+function isDamage(error: unknown): boolean {
+  if (error instanceof RangeError || error instanceof SyntaxError || error instanceof X0Error) return true;
+  return error instanceof Error && typeof (error as { code?: unknown }).code === "string";
 }
 
 function spanOf({ count, minStartMs, maxStartMs, minEndMs, maxEndMs }: PackedBlock) {
