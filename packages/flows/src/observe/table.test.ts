@@ -6,7 +6,14 @@ import { nothingLearned } from "../learned.ts";
 import { createTable, type TableOptions } from "./table.ts";
 
 const at = new Date(2026, 10, 22, 14, 3, 22, 123);
-const curl = { pid: 4711, comm: "curl", executable: "/usr/bin/curl", cgroup: null, unit: null, container: null };
+const curl = {
+  pid: 4711,
+  comm: "curl",
+  executable: "/usr/bin/curl",
+  cgroup: null,
+  unit: null,
+  container: null,
+};
 const node = { pid: 80, comm: "node", executable: null, cgroup: null, unit: null, container: null };
 
 function flow(changes: Partial<Flow> = {}): Flow {
@@ -51,7 +58,7 @@ function render(changes: readonly FlowChange[], options: Partial<TableOptions> =
 
 test("a pipe gets every column, uncut", () => {
   expect(render([update()])).toEqual([
-    "TIME          STATE   SOURCE                       DESTINATION          PROTO   PLACE      VERDICT        SENT  RECEIVED        PACKETS  FLAGS",
+    "TIME          STATE   SOURCE                       DESTINATION          PROTO   PLACE      VERDICT        SENT  RECEIVED        PACKETS  FLAGS  INSIGHT",
     "14:03:22.123  ended   10.0.0.5:51234 curl(4711)  → [2001:db8::1]:443    tcp     local      forwarded   1.23 kB   84.5 kB          12/61  FSPA",
   ]);
 });
@@ -69,6 +76,33 @@ test.each<[string, Partial<Flow>, string]>([
     "10.0.0.5:51234 curl(4711)  → [2001:db8::1]:443 node(80)",
   ],
   [
+    "a learned name instead of its address",
+    { destination: { ip: "2001:db8::1", port: 443, name: "db.example.test" } },
+    "10.0.0.5:51234 curl(4711)  → db.example.test:443",
+  ],
+  [
+    "what insight tells, the worst first",
+    {
+      application: "http",
+      drops: { packets: 2, reason: "NO_SOCKET" },
+      requests: { count: 40, errors: 1, latencyMs: 12.34 },
+      tcp: { connectMs: 1, rttMs: 0.4567, minRttMs: 0.1, retransmits: 3 },
+    },
+    "FSPA   2 dropped NO_SOCKET, 40 http requests, 1 failed, 12.3 ms, 3 sent again, rtt 0.457 ms",
+  ],
+  [
+    "the server name of TLS and the translated addresses",
+    {
+      application: "tls",
+      tls: { version: "1.3", serverName: "api.example.test", encryptedHello: false },
+      translated: {
+        source: { ip: "192.0.2.1", port: 40_000 },
+        destination: { ip: "2001:db8::1", port: 443 },
+      },
+    },
+    "FSPA   TLS 1.3 api.example.test, as 192.0.2.1:40000 → 2001:db8::1:443",
+  ],
+  [
     "no ports and the type of ICMP",
     { protocol: "icmp", icmp: { type: 3, code: 1, id: 0 }, process: null, tcpFlags: [] },
     "10.0.0.5               → 2001:db8::1          icmp    local      forwarded   1.23 kB   84.5 kB          12/61  3/1",
@@ -76,7 +110,12 @@ test.each<[string, Partial<Flow>, string]>([
   ["echo", { protocol: "icmpv6", icmp: { type: 129, code: 0, id: 4 }, tcpFlags: [] }, "12/61  echo"],
   [
     "no ports of protocols without",
-    { protocol: "gre", source: { ip: "::1", port: 0, name: null }, destination: { ip: "::2", port: 0, name: null }, process: null },
+    {
+      protocol: "gre",
+      source: { ip: "::1", port: 0, name: null },
+      destination: { ip: "::2", port: 0, name: null },
+      process: null,
+    },
     "::1                    → ::2",
   ],
 ])("shows %s", (_, changes, expected) => {
@@ -103,7 +142,7 @@ describe("a terminal", () => {
   test("loses the least important columns first", () => {
     const titles = (terminalColumns: number) =>
       render([update()], { terminalColumns })[0]!.trim().split(/\s+/);
-    expect(titles(200)).toHaveLength(11);
+    expect(titles(200)).toHaveLength(12);
     expect(titles(120)).not.toContain("VERDICT");
     expect(titles(80)).toEqual(["TIME", "SOURCE", "DESTINATION", "PROTO", "SENT"]);
     const streamed = render([], { terminalColumns: 80, streaming: true });
@@ -119,7 +158,14 @@ describe("a terminal", () => {
 
   test("every line fits, whatever the flow and the width", () => {
     const text = fc.string({ unit: "binary", maxLength: 40 });
-    const process = fc.record({ pid: fc.nat(), comm: text, executable: text, cgroup: fc.constant(null), unit: fc.constant(null), container: fc.constant(null) });
+    const process = fc.record({
+      pid: fc.nat(),
+      comm: text,
+      executable: text,
+      cgroup: fc.constant(null),
+      unit: fc.constant(null),
+      container: fc.constant(null),
+    });
     const ip = fc.oneof(fc.ipV4(), fc.ipV6());
     const end = fc.record({ ip, port: fc.nat(65_535), name: fc.constant(null) });
     const counters = fc.record({ sent: fc.nat(), received: fc.maxSafeNat() });

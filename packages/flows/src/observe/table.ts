@@ -14,6 +14,8 @@ export interface TableOptions {
   /** Rows come one by one, so that widths cannot be taken from the first ones. */
   readonly streaming: boolean;
   readonly nowMs: number;
+  /** Addresses also where a name is known. */
+  readonly numeric?: boolean;
 }
 
 export interface Table {
@@ -83,18 +85,23 @@ export function createTable(options: TableOptions): Table {
   };
 }
 
-function columnsOf({ nowMs, streaming }: TableOptions): readonly Column[] {
+function columnsOf({ nowMs, streaming, numeric = false }: TableOptions): readonly Column[] {
   // What streams is of now, on whatever day that will be.
   const today = streaming ? undefined : new Date(nowMs).toDateString();
   return [
     { title: "TIME", least: 12, text: ({ flow }) => localTime(flow.start, today) },
     { title: "STATE", least: 6, text: ({ change, flow }) => (change === "update" ? flow.state : change) },
-    { title: "SOURCE", least: flexibleFloor, flexible: true, text: ({ flow }) => endpoint(flow, "source") },
+    {
+      title: "SOURCE",
+      least: flexibleFloor,
+      flexible: true,
+      text: ({ flow }) => endpoint(flow, "source", numeric),
+    },
     {
       title: "  DESTINATION",
       least: flexibleFloor,
       flexible: true,
-      text: ({ flow }) => `→ ${endpoint(flow, "destination")}`,
+      text: ({ flow }) => `→ ${endpoint(flow, "destination", numeric)}`,
     },
     { title: "PROTO", least: 6, text: ({ flow }) => flow.protocol },
     { title: "PLACE", least: 9, text: ({ flow }) => flow.place },
@@ -118,6 +125,12 @@ function columnsOf({ nowMs, streaming }: TableOptions): readonly Column[] {
       text: ({ flow }) => flags(flow),
       alarming: (flow) => flow.tcpFlags.includes("RST"),
     },
+    {
+      title: "INSIGHT",
+      least: 7,
+      text: ({ flow }) => insight(flow),
+      alarming: ({ drops, requests }) => drops !== null || (requests?.errors ?? 0) > 0,
+    },
   ];
 }
 
@@ -127,6 +140,7 @@ function expendable(streaming: boolean): readonly string[] {
   return [
     "VERDICT",
     "PLACE",
+    "INSIGHT",
     "PACKETS",
     ...(streaming ? [...last, "STATE"] : ["STATE", ...last]),
     "PROTO",
@@ -197,11 +211,35 @@ function shorten(text: string, width: number): string {
     : `${whole.slice(0, width - 1 - tail).join("")}…${whole.slice(whole.length - tail).join("")}`;
 }
 
-function endpoint(flow: Flow, side: "source" | "destination"): string {
-  const { ip, port } = flow[side];
-  const shown = hasNoPorts(flow) ? ip : `${ip.includes(":") ? `[${ip}]` : ip}:${port}`;
+function endpoint(flow: Flow, side: "source" | "destination", numeric: boolean): string {
+  const { ip, port, name } = flow[side];
+  const host = numeric || name === null ? (ip.includes(":") ? `[${ip}]` : ip) : name;
+  const shown = hasNoPorts(flow) ? (numeric ? ip : (name ?? ip)) : `${host}:${port}`;
   const process = processOf(flow, side);
   return process === null ? shown : `${shown} ${process.comm}(${process.pid})`;
+}
+
+/** What is known beside the packets, the worst first. */
+function insight({ application, drops, requests, tcp, tls, translated }: Flow): string {
+  const parts: string[] = [];
+  if (drops !== null) parts.push(`${formatCount(drops.packets)} dropped ${drops.reason}`);
+  if (requests !== null) {
+    const { count, errors, latencyMs } = requests;
+    const failed = errors === 0 ? "" : `, ${formatCount(errors)} failed`;
+    parts.push(`${formatCount(count)} ${application ?? ""} requests${failed}, ${milliseconds(latencyMs)}`);
+  } else if (tls !== null) parts.push(`TLS ${tls.version ?? "?"} ${tls.serverName ?? ""}`.trimEnd());
+  else if (application !== null) parts.push(application);
+  if (tcp !== null && tcp.retransmits > 0) parts.push(`${formatCount(tcp.retransmits)} sent again`);
+  if (tcp?.rttMs != null) parts.push(`rtt ${milliseconds(tcp.rttMs)}`);
+  if (translated !== null) {
+    const { source, destination } = translated;
+    parts.push(`as ${source.ip}:${source.port} → ${destination.ip}:${destination.port}`);
+  }
+  return parts.join(", ");
+}
+
+function milliseconds(value: number | null): string {
+  return value === null ? "?" : `${Number(value.toPrecision(3))} ms`;
 }
 
 function hasNoPorts({ icmp, source, destination }: Flow): boolean {
