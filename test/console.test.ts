@@ -5,35 +5,18 @@
 
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { missingKernel, type Running, start } from "./lab/index.ts";
+import { launchChromium, missingForConsole } from "./lab/chromium.ts";
+import { type Running, start } from "./lab/index.ts";
 
-const executablePath = "/usr/bin/chromium";
-const lack = existsSync(executablePath)
-  ? await missingKernel("bpf", "btf", "tcx")
-  : `needs Chromium (${executablePath})`;
-if (lack !== undefined) process.stderr.write(`skipped: console: ${lack}\n`);
-
-/** Nothing that leaves this machine, and no sandbox inside the sandboxes that tests run in. */
-const args = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  // A name that an attacker has turned to this machine, as by DNS rebinding.
-  "--host-resolver-rules=MAP rebound.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-];
+const lack = await missingForConsole("console");
 const x0 = fileURLToPath(new URL("../packages/node/bin/x0.mjs", import.meta.url));
 
 async function freePort(): Promise<number> {
@@ -111,7 +94,7 @@ describe.skipIf(lack !== undefined)("the console", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "x0-console-"));
     listen = `127.0.0.1:${await freePort()}`;
-    browser = await chromium.launch({ executablePath, args });
+    browser = await launchChromium();
     ({ server, port } = await serve(25));
     await up();
   });

@@ -5,6 +5,7 @@ import { chartSvg } from "./chart-svg.ts";
 import { tick } from "./format.ts";
 import { download, downloadText, picture, token } from "./save.ts";
 import { type ChartData, csv, niceTop, type Span } from "./series.ts";
+import { Tool } from "./tool.tsx";
 
 export interface ChartProps {
   readonly title: string;
@@ -64,20 +65,13 @@ export function Chart(props: ChartProps) {
         <h2>{title}</h2>
         <span class="s">{scope}</span>
         <span class="r s tools">
-          <button type="button" class="plain" title="Save the picture as SVG" onClick={saveSvg}>
-            svg
-          </button>
-          <button type="button" class="plain" title="Save the picture as PNG" onClick={savePng}>
-            png
-          </button>
-          <button
-            type="button"
-            class="plain"
+          <Tool label="svg" title="Save the picture as SVG" onClick={saveSvg} />
+          <Tool label="png" title="Save the picture as PNG" onClick={savePng} />
+          <Tool
+            label="csv"
             title="Save the points"
             onClick={() => downloadText(name("csv"), "text/csv", csv(data))}
-          >
-            csv
-          </button>
+          />
         </span>
       </header>
       <div class="key">

@@ -82,7 +82,10 @@ export function Bar({ health, live, theme, range, onLive, onTheme, onFilter }: B
         aria-label={`Switch to ${theme === "dark" ? "light" : "dark"}`}
         onClick={onTheme}
       >
-        theme
+        <span class="x3">theme</span>
+        <span class="phone" aria-hidden="true">
+          ◐
+        </span>
       </button>
     </header>
   );

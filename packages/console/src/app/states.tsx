@@ -4,7 +4,9 @@ import { ago, bytesPerSecond, clock, count } from "./format.ts";
 import { Badge } from "./icons.tsx";
 import type { FlowsModel, Trouble } from "./model.ts";
 import { command, type FilterKey, filterKeys, type View } from "./query.ts";
+import { rangeOf } from "./range.ts";
 import type { Feature, Health } from "./shapes.ts";
+import { visible } from "./visible.ts";
 
 export function Broken({ trouble, nowMs, onRetry }: { trouble: Trouble; nowMs: number; onRetry(): void }) {
   const { error, sinceMs } = trouble;
@@ -105,7 +107,7 @@ export function Empty({ model, view, onView }: EmptyProps) {
 }
 
 function reason(model: FlowsModel, view: View, filters: readonly FilterKey[]): string {
-  const wanted = filters.map((key) => `${key} ${view.filter[key]}`).join(", ");
+  const wanted = filters.map((key) => `${key} ${visible(view.filter[key] ?? "")}`).join(", ");
   const host = model.series.latest;
   const now =
     host === undefined
@@ -117,7 +119,11 @@ function reason(model: FlowsModel, view: View, filters: readonly FilterKey[]): s
   const span = `from ${clock(Date.parse(covers.from))} to ${clock(Date.parse(covers.to))}`;
   const lost = model.lostPackets ?? 0;
   const complete = lost === 0 ? "the record is complete: 0 lost" : `${count(lost)} packets were lost`;
-  return `${none} ${span}; ${complete}.${now}`;
+  const range = rangeOf(view.filter, model.nodeTimeMs());
+  // What was asked for, less a list's own delay.
+  const earlier = range !== undefined && range.fromMs + 5000 < Date.parse(covers.from);
+  const begins = earlier ? " Before that nothing is on record." : "";
+  return `${none} ${span}; ${complete}.${begins}${now}`;
 }
 
 /** What is not fully on, with the part it belongs to. */

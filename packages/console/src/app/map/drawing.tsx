@@ -5,7 +5,7 @@ import { category } from "../services.ts";
 import { visible } from "../visible.ts";
 import { lineBetween, nextTowards, type Point, pointOf, strokeOf } from "./geometry.ts";
 import { type Graph, isService, type MapEdge, type MapNode } from "./graph.ts";
-import type { Place, Room, Size } from "./layout.ts";
+import { type Place, placeAt, type Room, type Size } from "./layout.ts";
 import { whole, type Zoom, zoomAt } from "./zoom.ts";
 
 interface Props {
@@ -68,7 +68,7 @@ export function Drawing({ graph, places, room, zoom, svg, selected, onSelect, on
             pale={near !== undefined && !near.has(node.key)}
             tabStop={node.key === first}
             onSelect={() => onSelect(node.key === selected ? undefined : node.key)}
-            onMove={({ x, y }) => move(node.key, { x: share(x / room.width), y: share(y / room.height) })}
+            onMove={({ x, y }) => move(node.key, placeAt(x / room.width, y / room.height))}
           />
         ))}
       </g>
@@ -84,10 +84,6 @@ function neighbours({ edges }: Graph, key: string | undefined): ReadonlySet<stri
 
 function focus(svg: SVGSVGElement | null, key: string): void {
   svg?.querySelector<SVGElement>(`[data-key="${CSS.escape(key)}"]`)?.focus();
-}
-
-function share(value: number): number {
-  return Math.min(1, Math.max(0, value));
 }
 
 interface LineProps {
@@ -155,7 +151,8 @@ function Box({ node, at, box, scale, selected, pale, tabStop, onSelect, onMove }
       class={`node${selected ? " selected" : ""}${pale ? " pale" : ""}`}
       data-key={node.key}
       role="button"
-      tabIndex={tabStop ? 0 : -1}
+      // In SVG names of attributes have a case.
+      tabindex={tabStop ? 0 : -1}
       aria-label={hint}
       aria-pressed={selected}
       transform={`translate(${at.x - box.width / 2} ${at.y - box.height / 2})`}

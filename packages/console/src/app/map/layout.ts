@@ -20,6 +20,12 @@ export interface Place {
   readonly y: number;
 }
 
+/** Within the drawing, to a tenth of a pixel: as it is kept, so that a place is the same after every visit. */
+export function placeAt(x: number, y: number): Place {
+  const share = (value: number): number => Math.round(Math.min(1, Math.max(0, value)) * 10_000) / 10_000;
+  return { x: share(x), y: share(y) };
+}
+
 export interface Size {
   readonly width: number;
   readonly height: number;
@@ -68,7 +74,7 @@ export function settle(graph: Graph, known: ReadonlyMap<string, Place>, room: Ro
       .tick(steps);
     keepInside(bodies, width, height, box);
   }
-  return new Map(bodies.map(({ key, x = 0, y = 0 }) => [key, { x: x / width + 0.5, y: y / height + 0.5 }]));
+  return new Map(bodies.map(({ key, x = 0, y = 0 }) => [key, placeAt(x / width + 0.5, y / height + 0.5)]));
 }
 
 function keepInside(bodies: readonly Body[], width: number, height: number, box: Size): void {

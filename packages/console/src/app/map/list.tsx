@@ -5,11 +5,13 @@ import type { Graph } from "./graph.ts";
 
 interface Props {
   readonly graph: Graph;
+  /** Else it is only read aloud, and the drawing has the keys. */
+  readonly isShown: boolean;
   readonly selected: string | undefined;
   onSelect(key: string | undefined): void;
 }
 
-export function EdgeTable({ graph, selected, onSelect }: Props) {
+export function EdgeTable({ graph, isShown, selected, onSelect }: Props) {
   const labels = labelsOf(graph);
   const end = (key: string) => (
     <button
@@ -17,6 +19,7 @@ export function EdgeTable({ graph, selected, onSelect }: Props) {
       class={key === selected ? "plain l" : "plain"}
       title={visible(labels.get(key) ?? key)}
       aria-pressed={key === selected}
+      tabIndex={isShown ? 0 : -1}
       onClick={() => onSelect(key === selected ? undefined : key)}
     >
       {visible(labels.get(key) ?? key)}

@@ -4,10 +4,12 @@ import { bytes, count, exact } from "../format.ts";
 import type { Filter } from "../query.ts";
 import type { FlowRows } from "../rows.ts";
 import { download, downloadText, standaloneSvg, svgPicture, token } from "../save.ts";
+import { Tool } from "../tool.tsx";
 import { visible } from "../visible.ts";
 import { Drawing } from "./drawing.tsx";
 import { type Graph, isService, type MapNode } from "./graph.ts";
 import { EdgeTable, edgesCsv } from "./list.tsx";
+import { useNarrow } from "./narrow.ts";
 import { boxes, type MapSize, useGraph, usePlaces } from "./use-graph.ts";
 import { useZoom, whole, zoomAt } from "./zoom.ts";
 
@@ -28,7 +30,9 @@ export function ServiceMap({ rows, listed, scope, host, size, selected, onSelect
   const [space, setSpace] = useState({ width: 0, height: 0 });
   const room = { ...space, box: boxes[size] };
   const [held, setHeld] = useState(false);
-  const graph = useGraph(rows, listed, size, held);
+  const narrow = useNarrow();
+  // A list has room for more than a small drawing.
+  const graph = useGraph(rows, listed, narrow ? "large" : size, held);
   const { places, move, tidy } = usePlaces(graph, room, host, size);
   const { zoom, svg, set } = useZoom();
   useEffect(() => {
@@ -86,20 +90,13 @@ export function ServiceMap({ rows, listed, scope, host, size, selected, onSelect
       >
         <Drawing {...{ graph, places, room, zoom, svg, selected, onSelect, move }} onZoom={set} />
       </div>
-      <EdgeTable graph={graph} selected={selected} onSelect={onSelect} />
+      <EdgeTable graph={graph} isShown={narrow} selected={selected} onSelect={onSelect} />
     </section>
   );
 }
 
-function Tool({ label, title, onClick }: { label: string; title: string; onClick(): void }) {
-  return (
-    <button type="button" class="plain" title={title} aria-label={title} onClick={onClick}>
-      {label}
-    </button>
-  );
-}
-
 function summary({ nodes, hiddenEdges, edges }: Graph, scope: string): string {
+  if (nodes.length === 0) return "no flow, so nobody to draw";
   const more = hiddenEdges > 0 ? `, ${exact(hiddenEdges)} more not drawn` : "";
   const services = nodes.filter(isService).reduce((sum, { members }) => sum + members, 0);
   const hosts = nodes.reduce((sum, { members }) => sum + members, 0) - services;

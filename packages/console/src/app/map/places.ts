@@ -23,7 +23,7 @@ export function savePlaces(
   size: string,
   places: ReadonlyMap<string, Place>,
 ): void {
-  const entries = [...places].slice(-mostPlaces).map(([key, { x, y }]) => [key, round(x), round(y)]);
+  const entries = [...places].slice(-mostPlaces).map(([key, { x, y }]) => [key, x, y]);
   try {
     storage.setItem(keyOf(host, size), JSON.stringify(entries));
   } catch (error) {
@@ -43,8 +43,4 @@ function parse(text: string | null): readonly unknown[] {
 
 function isShare(value: unknown): value is number {
   return typeof value === "number" && value >= 0 && value <= 1;
-}
-
-function round(share: number): number {
-  return Math.round(share * 10_000) / 10_000;
 }

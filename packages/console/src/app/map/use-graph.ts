@@ -54,7 +54,8 @@ export function usePlaces(graph: Graph, room: Room, host: string | undefined, si
   };
   const keys = graph.nodes.map(({ key }) => key).join("\0");
   const places = useMemo(() => {
-    if (room.width === 0) return new Map<string, Place>();
+    // Before the node has said who it is nobody has a place.
+    if (room.width === 0 || host === undefined) return new Map<string, Place>();
     const isNew = graph.nodes.some(({ key }) => !current.places.has(key));
     const found = settle(graph, current.places, room);
     for (const [key, place] of found) {
