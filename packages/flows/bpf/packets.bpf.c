@@ -134,7 +134,7 @@ static __always_inline int take(struct __sk_buff *skb, bool egress, __u32 netns,
 	record->ifindex = skb->ifindex;
 	record->length = skb->len;
 	record->captured = length;
-	record->flags = (egress ? RECORD_EGRESS : 0) | (l2 ? RECORD_ETHERNET : 0);
+	record->flags = (egress ? RECORD_EGRESS : 0) | (l2 ? RECORD_ETHERNET : 0) | (packet.side ? RECORD_SIDE : 0);
 	record->reason = 0;
 	record->vlan_tci = 0;
 	record->vlan_protocol = 0;
@@ -213,7 +213,7 @@ int x0_take_dropped(struct bpf_raw_tracepoint_args *ctx)
 	record->ifindex = ifindex;
 	record->length = packet.bytes;
 	record->captured = length;
-	record->flags = RECORD_DROPPED;
+	record->flags = RECORD_DROPPED | (packet.side ? RECORD_SIDE : 0);
 	record->reason = reason;
 	record->vlan_tci = 0;
 	record->vlan_protocol = 0;

@@ -10,6 +10,7 @@ enum record_flag {
 	RECORD_ETHERNET = 1 << 1, /* begins with an Ethernet header, else with the IP header */
 	RECORD_DROPPED = 1 << 2, /* the kernel gave it up, for `reason` */
 	RECORD_TAGGED = 1 << 3, /* with the VLAN tag that the device took out */
+	RECORD_SIDE = 1 << 4, /* which side of the key sent it: set = side 1 */
 };
 
 /* A captured packet; `captured` bytes of it follow. */

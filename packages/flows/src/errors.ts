@@ -28,6 +28,10 @@ export const flowsErrors = {
   X0_FLOWS_NO_LIBC: { when: "The C library cannot be reached.", exit: 3 },
   X0_FLOWS_NOT_LINUX: { when: "Flows are to be observed on a system that is not Linux.", exit: 3 },
   X0_FLOWS_OFF: { when: "Flows are asked for while they are not observed.", exit: 3 },
+  X0_FLOWS_PACKETS_BUSY: { when: "Packets are to be captured while another capture runs.", exit: 1 },
+  X0_FLOWS_PACKETS_FAILED: { when: "A packet capture ended before its time.", exit: 1 },
+  X0_FLOWS_PACKETS_TERMINAL: { when: "A packet capture would be written to a terminal.", exit: 2 },
+  X0_FLOWS_PACKETS_UNWRITABLE: { when: "The file of a packet capture cannot be written.", exit: 1 },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
 } as const;
 

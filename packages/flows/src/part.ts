@@ -20,8 +20,10 @@ import { captureOptions, type FlowsConfig, flowsConfigSchema } from "./config.ts
 import { doctorEntries } from "./doctor.ts";
 import { flowsFail } from "./errors.ts";
 import type { FlowList } from "./flow.ts";
+import type { HistoryCalls } from "./history/contract.ts";
 import { createFlowMetrics } from "./metrics.ts";
 import { flowsCommands } from "./observe/command.ts";
+import { packetCaptures } from "./packets/route.ts";
 import { missingPrivilege } from "./privilege.ts";
 import { createHistory } from "./rates.ts";
 import type { RecordingContract } from "./recording/contract.ts";
@@ -45,6 +47,7 @@ interface Threads {
 
 function createFlowsPart({ clock, config, dataDirectory, log, metrics }: PartContext<FlowsConfig>): Part {
   const history = createHistory();
+  const run = clock.nowMs();
   const figures = createFlowMetrics(metrics);
   let captureFeatures: readonly Feature[] = [];
   let recordingFeatures: readonly Feature[] = [];
@@ -70,7 +73,23 @@ function createFlowsPart({ clock, config, dataDirectory, log, metrics }: PartCon
       );
     return threads.capture.channel;
   };
+  const kept = (): HistoryCalls | undefined => {
+    if (threads === undefined || !isOpen || !config.history) return undefined;
+    const { channel } = threads.recording;
+    return {
+      flows: (query) => channel.call("flows", query),
+      events: (query) => channel.call("events", query),
+      summary: (query) => channel.call("summary", query),
+    };
+  };
+  const packets = packetCaptures(async () => {
+    const { attach, interfaces, excludeInterfaces, namespaces, excludeNamespaces } = captureOptions(config);
+    const flows = await captured().call("maps", undefined);
+    return { attach, interfaces, excludeInterfaces, namespaces, excludeNamespaces, flows };
+  });
   const stop = async (deadlineMs: number): Promise<void> => {
+    // It reads the maps that go with the capturing thread.
+    await packets.stop();
     const running = threads;
     threads = undefined;
     isOpen = false;
@@ -134,7 +153,7 @@ function createFlowsPart({ clock, config, dataDirectory, log, metrics }: PartCon
             config,
             folder,
             version: version(),
-            startedMs: clock.nowMs(),
+            startedMs: run,
           }),
           channel.call("open", captureOptions(config)),
         ]);
@@ -173,7 +192,7 @@ function createFlowsPart({ clock, config, dataDirectory, log, metrics }: PartCon
       const list: FlowList = await captured().call("list", { limit: 10_000 });
       return busiestTalkers(list.flows);
     },
-    routes: flowRoutes({ captured, history }),
+    routes: [...flowRoutes({ captured, kept, run, history }), packets.route],
   };
 }
 

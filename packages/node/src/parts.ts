@@ -15,7 +15,7 @@ export const parts: readonly PartEntry[] = [
   {
     name: "flows",
     summary: "Network flows of this machine, from the kernel",
-    verbs: ["observe"],
+    verbs: ["capture", "observe"],
     load: async () => (await import("@x0tta6bl4/flows")).flowsPart as PartDefinition,
   },
 ];

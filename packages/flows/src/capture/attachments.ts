@@ -43,6 +43,8 @@ export interface Attachments {
   poll(): void;
   /** Devices that are watched, those that cannot be, with the reason, and what the selection did. */
   summary(): AttachmentSummary;
+  /** Devices that have our programs now. */
+  devices(): readonly ObservedDevice[];
   /** The namespaces that are observed now. */
   namespaces(): readonly ObservedNamespace[];
   /** Inode of a namespace by our number. */
@@ -51,6 +53,13 @@ export interface Attachments {
   stubs(direction: Direction): readonly number[];
   interfaceName(namespace: number, index: number): string;
   close(): void;
+}
+
+export interface ObservedDevice {
+  readonly netns: number;
+  readonly index: number;
+  readonly name: string;
+  readonly headerBytes: 14 | 0;
 }
 
 export interface AttachmentSummary {
@@ -97,6 +106,11 @@ export interface AttachOptions {
   readonly namespaces: Selection;
   /** A map from (namespace << 32 | device) for lowest devices that are not observed, for what they forward. */
   readonly unobserved?: number;
+  /**
+   * Our number of a namespace, where another observer has given it one; undefined if that does not know it yet: then
+   * it is asked again at the next poll. Default: numbers in the order in which namespaces are met.
+   */
+  readonly numberOf?: (namespace: NetworkNamespace) => number | undefined;
   /** Told of each namespace that this process may not enter; the others are observed. */
   readonly onForbidden: (namespace: string, error: X0Error) => void;
 }
@@ -123,7 +137,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     one.namespace.close();
   };
   const close = (): void => {
-    for (const one of observed) release(one);
+    for (const one of observed.splice(0)) release(one);
     stubs.close();
   };
 
@@ -228,7 +242,12 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       namespace.close();
       return;
     }
-    const number = nextNumber++;
+    const number =
+      place === undefined || options.numberOf === undefined ? nextNumber++ : options.numberOf(namespace);
+    if (number === undefined) {
+      namespace.close();
+      return;
+    }
     remembered.set(number, { inode: namespace.inode, names: new Map() });
     const one: Observed = namespace.run(() => ({
       number,
@@ -343,6 +362,15 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
         ],
       };
     },
+    devices: () =>
+      observed.flatMap((one) =>
+        [...one.devices.keys()].map((index) => ({
+          netns: one.number,
+          index,
+          name: one.present.get(index)?.name ?? `if${index}`,
+          headerBytes: one.present.get(index)?.headerBytes ?? 14,
+        })),
+      ),
     namespaces: () => observed,
     stubs: stubs.of,
     namespaceInode: (number) => remembered.get(number)?.inode ?? 0,

@@ -49,8 +49,10 @@ export function stubMaker(libc: Libc, programs: DevicePrograms): StubMaker {
       [...made].filter(([key]) => key.startsWith(`${direction} `)).map(([, program]) => program),
     close() {
       for (const program of made.values()) libc.close(program);
+      made.clear();
       // The kernel empties the table when its last descriptor goes.
       if (jumps >= 0) libc.close(jumps);
+      jumps = -1;
     },
   };
 }

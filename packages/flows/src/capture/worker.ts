@@ -52,6 +52,7 @@ const server = serveChannel<CaptureContract>(port, {
   follow: ({ id, query, updates }) => opened().follow(id, query, updates),
   unfollow: (id) => opened().unfollow(id),
   totals: () => opened().totals(),
+  maps: () => opened().maps,
   close() {
     clearTimeout(timer);
     clearInterval(readTimer);

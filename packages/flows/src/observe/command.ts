@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { CliContext } from "@x0tta6bl4/core";
-import { flowsFail } from "../errors.ts";
+import { captureCommand } from "../packets/command.ts";
+import { flowFilterFlags, integer, text } from "./flags.ts";
 
 export interface ObserveFlags {
   readonly follow: boolean;
@@ -18,9 +19,6 @@ export interface ObserveFlags {
 /** The most flows that `--last` gives, as in `GET /api/v1/flows`. */
 export const mostFlows = 100_000;
 
-const text = (brief: string, placeholder: string) =>
-  ({ kind: "parsed", parse: String, optional: true, brief, placeholder }) as const;
-
 const observe = buildCommand<ObserveFlags, [], CliContext>({
   docs: {
     brief: "Show the flows of this host, or of a capture file",
@@ -37,16 +35,7 @@ TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
         withNegated: false,
         brief: "Show flows as they start and end",
       },
-      protocol: text("Only this protocol: tcp, udp, icmp, icmpv6, … or a number", "name"),
-      ip: text("Only with this address or prefix on either side", "address"),
-      port: {
-        kind: "parsed",
-        parse: (input: string) => integer("port", input, 0, 65_535),
-        optional: true,
-        brief: "Only with this port on either side",
-        placeholder: "number",
-      },
-      process: text("Only of this process: its name, executable or pid", "name"),
+      ...flowFilterFlags,
       last: {
         kind: "parsed",
         parse: (input: string) => integer("last", input, 1, mostFlows),
@@ -70,12 +59,4 @@ TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
 });
 
 /** The verbs of `x0 flows`. */
-export const flowsCommands = { observe };
-
-function integer(name: string, input: string, least: number, most: number): number {
-  const value = /^\d{1,9}$/.test(input) ? Number(input) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  throw flowsFail("X0_FLOWS_INVALID_FILTER", `${name} cannot be "${input}"`, {
-    hint: `write a whole number from ${least} to ${most}`,
-  });
-}
+export const flowsCommands = { capture: captureCommand, observe };
