@@ -8,10 +8,16 @@ import {
 } from "@x0tta6bl4/core";
 import { z } from "zod";
 import type { CaptureContract } from "./capture/contract.ts";
+import { flowsFail } from "./errors.ts";
 import { type FlowEvent, flowEventSchema } from "./event.ts";
 import { compileFilter } from "./filter.ts";
 import { type FlowQuery, flowChangeSchema, flowListSchema, flowQuerySchema } from "./flow.ts";
+import type { HistoryCalls } from "./history/contract.ts";
+import { type EventQuery, eventListSchema, eventQuerySchema } from "./history/event-query.ts";
+import { mergedFlows } from "./history/merge.ts";
+import { qualified } from "./history/rows.ts";
 import type { RateHistory } from "./rates.ts";
+import { type SummaryQuery, summaryQuerySchema, summarySchema } from "./summary/schema.ts";
 
 const QUEUED_EVENTS = 10_000;
 
@@ -33,11 +39,22 @@ const followQuerySchema = flowQuerySchema
 interface FlowSources {
   /** @throws X0_FLOWS_OFF */
   captured(): Channel<CaptureContract>;
+  /** None where flows are not kept on disk. */
+  kept(): HistoryCalls | undefined;
+  /** What makes the ids of this run unique for good. */
+  readonly run: number;
   readonly history: RateHistory;
 }
 
-export function flowRoutes({ captured, history }: FlowSources): readonly (Route | StreamRoute)[] {
+export function flowRoutes({ captured, kept, run, history }: FlowSources): readonly (Route | StreamRoute)[] {
   let followers = 0;
+  const memory = (): HistoryCalls => {
+    const calls = kept();
+    if (calls !== undefined) return calls;
+    throw flowsFail("X0_FLOWS_NO_HISTORY", "flows are not kept on disk", {
+      hint: "set flows.history = true",
+    });
+  };
   return [
     {
       kind: "json",
@@ -46,7 +63,29 @@ export function flowRoutes({ captured, history }: FlowSources): readonly (Route 
       summary: "Flows that match all filters, newest first",
       query: flowQuerySchema,
       response: flowListSchema,
-      handle: ({ query }) => captured().call("list", query as FlowQuery),
+      handle({ query }) {
+        const capture = captured();
+        const live = (part: FlowQuery) => capture.call("list", part);
+        return mergedFlows({ live, kept: kept()?.flows, run }, query as FlowQuery, Date.now());
+      },
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: "/api/v1/flows/events",
+      summary: "DNS, drops and scans that match all filters, newest first",
+      query: eventQuerySchema,
+      response: eventListSchema,
+      handle: async ({ query }) => memory().events(query as EventQuery),
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: "/api/v1/flows/summary",
+      summary: "The largest of a stretch of time: talkers, services, processes, drops, new destinations",
+      query: summaryQuerySchema,
+      response: summarySchema,
+      handle: async ({ query }) => memory().summary(query as SummaryQuery),
     },
     {
       kind: "json",
@@ -67,15 +106,20 @@ export function flowRoutes({ captured, history }: FlowSources): readonly (Route 
         totals: ratePointSchema,
         dropped: z.object({ count: z.number().int().describe("changes that found no room in a queue") }),
       },
-      open: (request) => follow(captured(), history, ++followers, request),
+      open: (request) => follow({ channel: captured(), history, run, id: ++followers }, request),
     },
   ];
 }
 
+interface Follower {
+  readonly channel: Channel<CaptureContract>;
+  readonly history: RateHistory;
+  readonly run: number;
+  readonly id: number;
+}
+
 async function* follow(
-  channel: Channel<CaptureContract>,
-  history: RateHistory,
-  id: number,
+  { channel, history, run, id }: Follower,
   { query, signal }: RouteRequest,
 ): AsyncIterable<StreamEvent> {
   const { updates, ...filters } = query as z.infer<typeof followQuerySchema>;
@@ -87,11 +131,16 @@ async function* follow(
   let told = 0;
   const stopListening = channel.on("changes", (message) => {
     if (message.id !== id) return;
-    for (const change of message.changes) queue.push({ event: "flow", data: change });
+    for (const { change, flow } of message.changes)
+      queue.push({ event: "flow", data: { change, flow: { ...flow, id: qualified(run, flow.id) } } });
     told += message.dropped;
   });
   const stopInsight = channel.on("insight", (events) => {
-    for (const event of events) if (isWanted(event)) queue.push({ event: "insight", data: event });
+    for (const event of events) {
+      if (!isWanted(event)) continue;
+      const flow = event.flow === null ? null : qualified(run, event.flow);
+      queue.push({ event: "insight", data: { ...event, flow } });
+    }
   });
   const stopRates = history.follow((point) => queue.push({ event: "totals", data: point }));
   const end = (): void => queue.close();

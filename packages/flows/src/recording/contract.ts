@@ -2,7 +2,9 @@
 import type { ChannelContract, Feature } from "@x0tta6bl4/core";
 import type { FlowsConfig } from "../config.ts";
 import type { FlowList, FlowQuery } from "../flow.ts";
+import type { EventList, EventQuery } from "../history/event-query.ts";
 import type { Observation } from "../hubble/metric-handlers.ts";
+import type { Summary, SummaryQuery } from "../summary/schema.ts";
 import type { Sample } from "./sink.ts";
 
 export interface RecordingOptions {
@@ -18,8 +20,10 @@ export interface RecordingContract extends ChannelContract {
   readonly calls: {
     /** Resolves when every sink is open. */
     open(options: RecordingOptions): readonly Feature[];
-    /** Flows of the history. */
+    /** What the history answers. @throws X0_FLOWS_NO_HISTORY */
     flows(query: FlowQuery): FlowList;
+    events(query: EventQuery): EventList;
+    summary(query: SummaryQuery): Summary;
     /** Writes what is pending, for so many milliseconds at most. */
     close(deadlineMs: number): void;
   };

@@ -83,6 +83,8 @@ const server = serveChannel<RecordingContract>(port, {
     return features();
   },
   flows: (query) => opened().flows(query),
+  events: (query) => opened().events(query),
+  summary: (query) => opened().summary(query),
   async close(deadlineMs) {
     await Promise.all(sinks.map((sink) => sink.close(deadlineMs)));
     sinks = [];
