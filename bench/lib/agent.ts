@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { parseExposition } from "../../packages/telemetry/src/testing/exposition.ts";
+import { commandIn, type Places } from "../../test/lab/process.ts";
 
 /** The command as users run it: compiled, in a process of its own. */
 export const x0 = fileURLToPath(new URL("../../packages/node/bin/x0.mjs", import.meta.url));
@@ -13,11 +15,16 @@ export const x0 = fileURLToPath(new URL("../../packages/node/bin/x0.mjs", import
 export interface Agent extends AsyncDisposable {
   /** From the start of the process to the first 200 of `/readyz`. */
   readonly readyMs: number;
+  readonly pid: number;
   /** Resident set size now, workers included. 1 MB = 10⁶ bytes. */
   residentMb(): number;
   openFiles(): number;
+  /** @throws Error with the last that it said if it has ended */
+  assertRunning(): void;
   /** A JSON answer over the agent's socket. */
   get<T>(path: string): Promise<T>;
+  /** The sum of a family's samples whose labels are among these; 0 where there is none. */
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** Ends it with SIGTERM. @returns its exit code */
   stop(): Promise<number | null>;
 }
@@ -32,14 +39,19 @@ export function userEnvironment(settings: Readonly<Record<string, string>> = {})
  * `x0 up` in the default configuration but for its data folder (its own) and its port (a free one); resolves when it
  * is ready, which is asked every 2 ms.
  *
+ * @param places where it runs, a namespace for one.
  * @throws Error with what the agent said if it ends or is not ready within 30 s
  */
-export async function startAgent(settings: Readonly<Record<string, string>> = {}): Promise<Agent> {
+export async function startAgent(
+  settings: Readonly<Record<string, string>> = {},
+  places: Places = [],
+): Promise<Agent> {
   const data = mkdtempSync(join(tmpdir(), "x0-agent-"));
   const socketPath = join(data, "x0.sock");
   const started = performance.now();
   // By its shebang, as users do, with this Node first on the path.
-  const child = spawn(x0, ["up"], {
+  const [file = "", ...rest] = commandIn([x0, "up"], { places });
+  const child = spawn(file, rest, {
     env: userEnvironment({
       PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
       X0_DATA_DIR: data,
@@ -70,17 +82,28 @@ export async function startAgent(settings: Readonly<Record<string, string>> = {}
     await sleep(2);
   }
   const readyMs = performance.now() - started;
+  const text = async (path: string): Promise<string> => {
+    const { status, body } = await answer(socketPath, path);
+    if (status !== 200) throw new Error(`${path} answered ${status}: ${body}`);
+    return body;
+  };
   return {
     readyMs,
+    pid: child.pid as number,
     residentMb() {
       const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
       return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
     },
+    assertRunning() {
+      if (!running()) throw new Error(`x0 up ended with ${child.exitCode ?? child.signalCode}: ${said}`);
+    },
     openFiles: () => readdirSync(`/proc/${child.pid}/fd`).length,
-    async get<T>(path: string) {
-      const { status, body } = await answer(socketPath, path);
-      if (status !== 200) throw new Error(`${path} answered ${status}: ${body}`);
-      return JSON.parse(body) as T;
+    get: async <T>(path: string) => JSON.parse(await text(path)) as T,
+    async metric(name, labels = {}) {
+      const samples = parseExposition(await text("/metrics"), "text").get(name)?.samples ?? [];
+      return samples
+        .filter((sample) => Object.entries(labels).every(([key, value]) => sample.labels[key] === value))
+        .reduce((sum, { value }) => sum + value, 0);
     },
     stop,
     async [Symbol.asyncDispose]() {

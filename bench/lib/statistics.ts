@@ -10,3 +10,10 @@ export function median(values: readonly number[]): number {
 export function round(value: number, digits = 4): number {
   return Number(value.toPrecision(digits));
 }
+
+/** The medians of the lower and of the upper half. @throws RangeError if there are no values */
+export function quartiles(values: readonly number[]): readonly [lower: number, upper: number] {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = Math.max(1, sorted.length >> 1);
+  return [median(sorted.slice(0, half)), median(sorted.slice(-half))];
+}

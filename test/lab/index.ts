@@ -4,6 +4,7 @@ export type { Capture, Captured, CapturedEndpoint, CapturedFlow } from "./captur
 export { capture, readCapture } from "./capture.ts";
 export type { Cgroup } from "./cgroup.ts";
 export { createCgroup, findCgroup2 } from "./cgroup.ts";
+export type { ChurnOptions, ChurnReport } from "./children/churn.ts";
 export type { LossCounts, LossOptions } from "./children/loss.ts";
 export type { PingOptions, PingReport } from "./children/ping.ts";
 export type { RelayContract, RelayOptions, RelayReport } from "./children/relay.ts";
@@ -11,6 +12,7 @@ export type { TcpConnection, TcpReport, TcpServerContract } from "./children/tcp
 export type { UdpReport } from "./children/udp.ts";
 export type { Loss, QueueCounters, RateLimit, RateOptions } from "./faults.ts";
 export { delayRelay, dropPackets, limitRate } from "./faults.ts";
+export { churn, swallow } from "./frames.ts";
 export type { Link, LinkCounters, Namespace } from "./namespace.ts";
 export { createNamespace } from "./namespace.ts";
 export type { CommandOptions, Output, Place, Places, Running, Script, ScriptContract } from "./process.ts";
