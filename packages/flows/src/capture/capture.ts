@@ -14,7 +14,7 @@ import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import { eventType, flowEventLayout, flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
 import { type DropReasons, kernelDropReasons } from "../insight/drop-reasons.ts";
 import { createScanDetector } from "../insight/scans.ts";
-import { mapAccess, readBatches } from "../kernel/bpf.ts";
+import { deleteKeys, mapAccess, readBatches } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
@@ -361,6 +361,32 @@ export function openCapture(
     finish(slot);
   };
 
+  /**
+   * Idle flows go one by one, since a packet may have come meanwhile. Closed ones have lingered long enough, and a
+   * server of many short connections has thousands of them: they go together.
+   */
+  const removeAll = (slots: readonly number[]): void => {
+    let count = 0;
+    const flush = (): void => {
+      deleteKeys(libc, kernel.maps.flows, keys, flowKeyLayout.size, count);
+      count = 0;
+    };
+    // A port used again tells here that its key belongs to another flow by now.
+    drainRing();
+    for (const slot of slots) {
+      if (slot < 0 || !table.isActive(slot)) continue;
+      if ((table.flagsOf(slot) & flowFlag.closed) === 0) {
+        remove(slot);
+        continue;
+      }
+      const { words, key: at } = table.raw(slot);
+      batchKeys.set(words.subarray(at, at + KEY_WORDS), count * KEY_WORDS);
+      if (++count === BATCH) flush();
+      finish(slot);
+    }
+    flush();
+  };
+
   /** Whether a flow in its kernel form has seen its last packet; asked only of those that are idle for a while. */
   const isOver = (kind: number, words: Uint32Array, flowAt: number, idleTicks: number): boolean => {
     if ((words[flowAt + word.flags] as number) & flowFlag.closed) return true;
@@ -429,7 +455,7 @@ export function openCapture(
       tally.add(table.flagsOf(slot), table.kindOf(slot), first, true);
       if (++settled % BATCH === 0) drainRing();
     });
-    for (const slot of over) if (slot >= 0) remove(slot);
+    removeAll(over);
     // What found no room may still be in the map: not lost before a read has taken everything.
     if (!isFull) {
       lostPackets = Math.max(lostPackets, before.packets - tally.packets - undecided.packets);
