@@ -29,9 +29,8 @@ export async function capture(this: CliContext, flags: CaptureFlags): Promise<vo
   const first = await blocks.next();
   if (first.done === true) return;
   await using out = write === undefined ? toStream(stdout) : await toFile(write);
-  if (stderr.isTTY === true)
-    stderr.write(`capturing ${duration}${onDrop ? " what the kernel drops" : ""}; Ctrl-C ends it\n`);
   await out.write(first.value.bytes);
+  stderr.write(`capturing ${onDrop ? "dropped packets" : "packets"} for ${duration}; Ctrl-C ends it\n`);
 
   const statistics = new Map<number, Buffer>();
   let interfaces = 0;
