@@ -101,10 +101,14 @@ function countersOf(receiver: number, sender: number): Counters {
     receivedPackets,
     receivedBytes,
     sentPackets: columns[9] ?? 0,
-    // InSegs would count a buffer once.
-    segmentsSent: snmp(receiver, "Tcp", "OutSegs") + snmp(sender, "Tcp", "OutSegs"),
+    segmentsSent: segmentsSent(receiver) + segmentsSent(sender),
     datagramsRead: snmp(receiver, "Udp", "InDatagrams"),
   };
+}
+
+/** InSegs would count a buffer once; OutSegs leaves out what is sent again. */
+function segmentsSent(pid: number): number {
+  return snmp(pid, "Tcp", "OutSegs") + snmp(pid, "Tcp", "RetransSegs");
 }
 
 function snmp(pid: number, group: string, name: string): number {
