@@ -20,7 +20,19 @@ struct pt_regs___x86 {
 struct pt_regs___arm64 {
 	__u64 regs[31];
 };
+struct sock_common {
+	unsigned short skc_family;
+	struct {
+		long counter;
+	} skc_cookie;
+};
+struct sock {
+	struct sock_common __sk_common;
+};
 #pragma clang attribute pop
+
+#define AF_INET 2
+#define AF_INET6 10
 
 enum direction { NOTHING, READ, WRITE };
 
@@ -39,6 +51,7 @@ struct connection {
 
 struct turn {
 	__u64 began_ns;
+	__u64 cookie;
 	__u8 pending; /* direction of a request that waits for its answer */
 	__u8 asks; /* direction of requests, once an answer told it */
 	__u16 pad;
@@ -66,6 +79,14 @@ struct {
 	__type(key, __u64);
 	__type(value, struct call);
 } calls SEC(".maps");
+
+/* Cookie of the socket that a thread received from last. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, __u64);
+} received SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -114,6 +135,7 @@ static __noinline int fill_exchange(struct ssl_exchange *event, const struct tur
 	if (!event || !turn || !totals)
 		return 0;
 	event->began_ns = turn->began_ns;
+	event->cookie = turn->cookie;
 	event->is_server = turn->pending == READ;
 	event->request_length = turn->length;
 	__builtin_memcpy(event->request, turn->head, sizeof(event->request));
@@ -121,7 +143,7 @@ static __noinline int fill_exchange(struct ssl_exchange *event, const struct tur
 	return 0;
 }
 
-static __always_inline void tell(const struct connection *connection, struct turn *turn, const void *data, __u32 length)
+static __always_inline void tell(__u32 pid, struct turn *turn, const void *data, __u32 length)
 {
 	struct ssl_totals *totals = ssl_totals_here();
 	if (!totals)
@@ -133,12 +155,23 @@ static __always_inline void tell(const struct connection *connection, struct tur
 	}
 	fill_exchange(event, turn, totals);
 	event->latency_ns = bpf_ktime_get_ns() - turn->began_ns;
-	event->ssl = connection->ssl;
-	event->pid = connection->pid;
+	event->pid = pid;
 	if (length > ANSWER_HEAD)
 		length = ANSWER_HEAD;
 	event->answer_length = bpf_probe_read_user(event->answer, length, data) == 0 ? length : 0;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+/*
+ * What has just been decrypted came from the socket that this thread received from last, whether OpenSSL did that
+ * itself or was given the bytes. Only the first time is sure: later the plain text may have lain in OpenSSL.
+ */
+static __always_inline void learn_socket(struct turn *turn)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u64 *cookie = bpf_map_lookup_elem(&received, &thread);
+	if (cookie)
+		turn->cookie = *cookie;
 }
 
 static __always_inline void ask(const struct connection *connection, struct turn *turn, __u8 direction,
@@ -153,6 +186,8 @@ static __always_inline void ask(const struct connection *connection, struct turn
 	}
 	if (length > REQUEST_HEAD)
 		length = REQUEST_HEAD;
+	if (direction == READ && !turn->cookie)
+		learn_socket(turn);
 	turn->began_ns = bpf_ktime_get_ns();
 	turn->length = bpf_probe_read_user(turn->head, length, data) == 0 ? length : 0;
 	turn->pending = direction;
@@ -174,8 +209,10 @@ static __always_inline void see(__u64 ssl, const void *data, __u32 length, __u8 
 		bool is_interim = start[9] == '1' && !(start[10] == '0' && start[11] == '1');
 		if (!turn || is_interim)
 			return;
+		if (direction == READ && !turn->cookie)
+			learn_socket(turn);
 		if (turn->pending == other)
-			tell(&connection, turn, data, length);
+			tell(connection.pid, turn, data, length);
 		/* Also where an address of an SSL is used again with the sides the other way round. */
 		turn->asks = other;
 		turn->pending = NOTHING;
@@ -196,6 +233,22 @@ static __always_inline bool is_named(void)
 	if (totals)
 		totals->calls++;
 	return true;
+}
+
+SEC("raw_tp/sock_recv_length")
+int x0_ssl_received(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct sock *sk = (const struct sock *)ctx->args[0];
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u32 pid = thread >> 32;
+	if ((int)ctx->args[1] <= 0 || !bpf_map_lookup_elem(&named, &pid))
+		return 0;
+	unsigned short family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	bpf_map_update_elem(&received, &thread, &cookie, BPF_ANY);
+	return 0;
 }
 
 /* SSL_write and SSL_write_ex, whose first three arguments are the same. */
@@ -243,5 +296,15 @@ int x0_ssl_read_done(void *ctx)
 	if (made.count && bpf_probe_read_user(&length, sizeof(length), (const void *)made.count))
 		return 0;
 	see(made.ssl, (const void *)made.buffer, length, READ);
+	return 0;
+}
+
+/* Its address will be another connection's. */
+SEC("uprobe")
+int x0_ssl_free(void *ctx)
+{
+	struct connection connection = { .ssl = argument(ctx, 0), .pid = bpf_get_current_pid_tgid() >> 32 };
+	if (is_named())
+		bpf_map_delete_elem(&turns, &connection);
 	return 0;
 }

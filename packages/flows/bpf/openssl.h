@@ -10,7 +10,7 @@
 struct ssl_exchange {
 	__u64 began_ns; /* CLOCK_MONOTONIC, of the request's first byte */
 	__u64 latency_ns; /* from there to the answer's first byte */
-	__u64 ssl; /* address of the connection's SSL, which says nothing but whether two are the same */
+	__u64 cookie; /* of the socket that the thread read from before this connection's first plain text; 0 if unknown */
 	__u32 pid;
 	__u32 is_server; /* the process read the request */
 	__u32 request_length;

@@ -15,6 +15,8 @@ export interface OpensslExchange {
   readonly pid: number;
   /** The process answered; else it asked. */
   readonly isServer: boolean;
+  /** Of its socket, decimal; null where it is not known. */
+  readonly cookie: string | null;
   /** CLOCK_MONOTONIC, when the request's first byte was there in plain text. */
   readonly beganNs: number;
   /** From there to the answer's first byte. */
@@ -73,6 +75,7 @@ export function createExchangeReader(
     onExchange({
       pid: word(layout.pid),
       isServer: word(layout.isServer) !== 0,
+      cookie: cookieOf(word(layout.cookie), word(layout.cookie + 4)),
       beganNs: u64(layout.beganNs),
       latencyNs: u64(layout.latencyNs),
       method: request.method,
@@ -102,4 +105,9 @@ export function createExchangeReader(
       value.free();
     },
   };
+}
+
+function cookieOf(low: number, high: number): string | null {
+  if ((low | high) === 0) return null;
+  return String((BigInt(high) << 32n) | BigInt(low));
 }

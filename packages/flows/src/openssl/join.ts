@@ -1,11 +1,15 @@
 /** Which flow an exchange inside TLS went over: told only where there can be no other. */
 import type { OpensslExchange } from "./exchanges.ts";
 
+/** A TCP flow with a process of this host at one end or at both. */
 export interface JoinableFlow {
   readonly id: number;
-  /** Process that opened it, and that which accepted it, where it is on this host. */
-  readonly pid: number | undefined;
-  readonly peerPid: number | undefined;
+  /** Of the side that opened it, and of the other; null where they are not known. */
+  readonly pid: number | null;
+  readonly peerPid: number | null;
+  /** Of their sockets, decimal. */
+  readonly cookie: string | null;
+  readonly peerCookie: string | null;
   /** CLOCK_MONOTONIC. */
   readonly firstNs: number;
   /** Of an ended flow; infinite for an active one, since its latest packet may not have been read yet. */
@@ -14,16 +18,23 @@ export interface JoinableFlow {
   readonly mayBeTls: boolean;
 }
 
-/** @param flows TCP flows of the exchange's process. @returns null where none or several fit. */
+/**
+ * By its socket's cookie, else by process and time. A cookie alone is not enough: the process must be the same too.
+ *
+ * @param flows of the exchange's process; others are passed over. @returns null where none or several fit.
+ */
 export function flowOfExchange(exchange: OpensslExchange, flows: Iterable<JoinableFlow>): number | null {
-  const { pid, isServer, beganNs } = exchange;
+  const { pid, isServer, beganNs, cookie } = exchange;
   let found: number | null = null;
+  let fitting = 0;
   for (const flow of flows) {
-    const owner = isServer ? flow.peerPid : flow.pid;
-    const fits = owner === pid && flow.mayBeTls && flow.firstNs <= beganNs && flow.lastNs >= beganNs;
-    if (!fits) continue;
-    if (found !== null) return null;
+    const ownPid = isServer ? flow.peerPid : flow.pid;
+    const ownCookie = isServer ? flow.peerCookie : flow.cookie;
+    if (ownPid !== pid || !flow.mayBeTls || flow.firstNs > beganNs || flow.lastNs < beganNs) continue;
+    if (cookie !== null && ownCookie === cookie) return flow.id;
+    if (cookie !== null && ownCookie !== null) continue;
+    fitting++;
     found = flow.id;
   }
-  return found;
+  return fitting === 1 ? found : null;
 }

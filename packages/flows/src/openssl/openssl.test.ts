@@ -1,5 +1,8 @@
 /** Probes on real processes: Node, which carries OpenSSL in itself, and Python and curl, which share the system's. */
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { Agent, request } from "node:https";
 import { promisify } from "node:util";
 import { beforeEach, expect, test } from "vitest";
 import { requireKernel } from "../../../../test/lab/index.ts";
@@ -79,6 +82,37 @@ test("many requests of one connection, and one that is first answered 100", asyn
     Array.from({ length: 100 }, (_, index) => `/kept/${index + 1}`),
   );
   expect(probes.told.slice(100)).toMatchObject([{ method: "POST", target: "/posted", status: "200" }]);
+});
+
+test("the socket of an exchange, as ss names it, among several connections", async () => {
+  await using server = await startServer("x0-tls-i");
+  await using probes = opened("x0-tls-i");
+  probes.openssl.discover();
+  const agents = [1, 2, 3].map(() => new Agent({ keepAlive: true, rejectUnauthorized: false }));
+  const localPorts: number[] = [];
+  const ask = async (agent: Agent, path: string): Promise<void> => {
+    const sent = request({ agent, host: "127.0.0.1", port: server.port, path }).end();
+    const [response] = (await once(sent, "response")) as [IncomingMessage];
+    localPorts.push(sent.socket?.localPort ?? 0);
+    await once(response.resume(), "end");
+  };
+  for (const agent of agents) await ask(agent, "/");
+  // Reading a cookie is what makes the kernel give one.
+  const filter = ["sport", "=", `:${server.port}`];
+  const { stdout } = await promisify(execFile)("ss", ["-H", "-t", "-n", "-e", ...filter]);
+  const cookies = new Map(
+    [...stdout.matchAll(/127\.0\.0\.1:\d+ +127\.0\.0\.1:(\d+) .*?\bsk:(\w+)/g)].map(([, port, cookie]) => [
+      Number(port),
+      String(BigInt(`0x${cookie}`)),
+    ]),
+  );
+  for (const [index, agent] of agents.entries()) await ask(agent, `/${index}`);
+  probes.openssl.read();
+  expect(new Set(cookies.values()).size).toBe(3);
+  expect(probes.told.slice(3).map(({ cookie }) => cookie)).toEqual(
+    localPorts.slice(3).map((port) => cookies.get(port)),
+  );
+  for (const agent of agents) agent.destroy();
 });
 
 test("processes that were not named are not looked at, though they have the same file", async () => {

@@ -7,7 +7,7 @@
  * but have the same file mapped, of which nothing is looked at.
  */
 import type { Feature } from "@x0tta6bl4/core";
-import { mapAccess } from "../kernel/bpf.ts";
+import { mapAccess, openRawTracepoint } from "../kernel/bpf.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
 import { loadSkeleton } from "../kernel/skeleton.ts";
 import { createExchangeReader, type OpensslExchange, type OpensslTotals } from "./exchanges.ts";
@@ -54,6 +54,8 @@ export function openOpenssl(
   const reader = createExchangeReader(libc, loaded.maps, onExchange);
   const files = createProbedFiles(libc, uprobe, loaded.programs);
   const access = mapAccess(libc);
+  // Before Linux 6.3 there is none: exchanges then do not know their socket.
+  const received = openRawTracepoint(libc, loaded.programs.x0_ssl_received, "sock_recv_length");
   const key = libc.allocate(4);
   const value = libc.allocate(4);
   const named = new Set<number>();
@@ -106,6 +108,7 @@ export function openOpenssl(
       reader.close();
       key.free();
       value.free();
+      if (received >= 0) libc.close(received);
       await files.close();
       loaded.close();
     },

@@ -7,7 +7,7 @@ import { functionOffsets } from "./elf.ts";
 import { attachProbes, probedSymbols, type Uprobe } from "./probes.ts";
 import type { ProgramName } from "./programs.ts";
 
-/** Files at once, each with six probes: hosts have one OpenSSL, each image of containers may have its own. */
+/** Files at once, each with seven probes: hosts have one OpenSSL, each image of containers may have its own. */
 const MOST_FILES = 16;
 /** Files in which nothing was found, remembered so that they are not read again. */
 const MOST_EMPTY = 1024;

@@ -28,6 +28,7 @@ export const probes: readonly Probe[] = [
   { symbol: "SSL_read", program: "x0_ssl_read_done", onReturn: true },
   { symbol: "SSL_read_ex", program: "x0_ssl_read_ex", onReturn: false },
   { symbol: "SSL_read_ex", program: "x0_ssl_read_done", onReturn: true },
+  { symbol: "SSL_free", program: "x0_ssl_free", onReturn: false },
 ];
 
 export const probedSymbols: readonly string[] = [...new Set(probes.map(({ symbol }) => symbol))];

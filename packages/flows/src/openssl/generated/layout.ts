@@ -1,14 +1,14 @@
 // Written by `npm run generate` from packages/flows/bpf. Do not edit.
 
-export const programNames = ["x0_ssl_write","x0_ssl_read","x0_ssl_read_ex","x0_ssl_read_done"] as const;
-export const mapNames = ["calls","named","turns","exchanges","ssl_totals"] as const;
-export const blobSections = { dataBytes: 17304, instructionBytes: 3408 } as const;
+export const programNames = ["x0_ssl_received","x0_ssl_write","x0_ssl_read","x0_ssl_read_ex","x0_ssl_free","x0_ssl_read_done"] as const;
+export const mapNames = ["named","received","calls","turns","exchanges","ssl_totals"] as const;
+export const blobSections = { dataBytes: 20968, instructionBytes: 4584 } as const;
 
 export const sslExchangeLayout = {
   size: 232,
   beganNs: 0,
   latencyNs: 8,
-  ssl: 16,
+  cookie: 16,
   pid: 24,
   isServer: 28,
   requestLength: 32,
