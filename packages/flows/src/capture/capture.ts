@@ -76,7 +76,10 @@ export interface Capture {
   list(query: FlowQuery): FlowList;
   follow(id: number, query: FlowQuery, updates: boolean): void;
   unfollow(id: number): void;
+  /** Sums as of now. */
   totals(): Totals;
+  /** Sums as of the last read. */
+  figures(): Totals;
   /** Reads the ring. @returns how many events there were. */
   drain(): number;
   /** Reads the whole map and ends what is over. */
@@ -475,7 +478,7 @@ export function openCapture(
     else drain();
   };
 
-  const totals = (): Totals => ({
+  const figures = (): Totals => ({
     timeMs: clock.nowMs(),
     traffic: tally.traffic().filter((one) => one.flows > 0 || one.packets > 0),
     active: table.active,
@@ -547,8 +550,9 @@ export function openCapture(
     unfollow: (id) => followers.remove(id),
     totals() {
       refresh();
-      return totals();
+      return figures();
     },
+    figures,
     drain,
     read,
     record: () =>
