@@ -1,9 +1,9 @@
 import { parseDuration, parseSize } from "@x0tta6bl4/core";
 import { flowsMetrics } from "@x0tta6bl4/telemetry";
 import { z } from "zod";
-import type { CaptureOptions, Service } from "./capture/contract.ts";
-import { exportSchema } from "./export/config.ts";
 import type { Application } from "./application.ts";
+import type { CaptureOptions, Service } from "./capture/contract.ts";
+import { exportsSchema } from "./export/config.ts";
 
 const READ_INTERVAL_MS = 1000;
 
@@ -103,7 +103,7 @@ export const flowsConfigSchema = z.object({
     .array(z.string())
     .default(["dns", "drop", "flow", "icmp", "port-distribution", "tcp"])
     .describe("hubble_* metrics, in Hubble's own form: name, or name:option=value;option=value"),
-  exports: z.array(exportSchema).max(16).default([]).describe("where flows are sent or written to"),
+  exports: exportsSchema.default([]).describe("where flows are sent or written to"),
   run_time_statistics: z
     .boolean()
     .default(false)
