@@ -3,14 +3,6 @@
  * value (RFC 1035 §5.1). What comes out can be printed on a terminal, in a page or in a log.
  */
 
-/** @param end not included; beyond the bytes' end there is nothing. */
-export function escapeBytes(bytes: Uint8Array, start = 0, end = bytes.length): string {
-  let text = "";
-  const last = Math.min(end, bytes.length);
-  for (let at = start; at < last; at++) text += escapeByte(bytes[at] as number);
-  return text;
-}
-
 export function escapeByte(byte: number): string {
   if (byte === 0x5c) return "\\\\";
   return byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\${String(byte).padStart(3, "0")}`;

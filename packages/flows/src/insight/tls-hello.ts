@@ -20,21 +20,9 @@ export interface ClientHello {
   readonly versions: readonly number[];
 }
 
-export interface ServerHello {
-  readonly version: number;
-  /** The client is to say hello again, in the same version. */
-  readonly isRetry: boolean;
-}
-
 export const handshakeType = { clientHello: 1, serverHello: 2 } as const;
 
 const extension = { serverName: 0, supportedVersions: 43, encryptedHello: 0xfe0d } as const;
-/** SHA-256 of "HelloRetryRequest", in place of a random (RFC 8446 §4.1.3). */
-const retryRandom = [
-  0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2,
-  0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
-];
-
 /** @param body behind the handshake header; where it is cut, what came before the cut is told. */
 export function parseClientHello(body: Uint8Array): ClientHello | undefined {
   if (body.length < 35) return undefined;
@@ -54,16 +42,19 @@ export function parseClientHello(body: Uint8Array): ClientHello | undefined {
   return { serverName, encryptedHello, versions };
 }
 
-export function parseServerHello(body: Uint8Array): ServerHello | undefined {
+/**
+ * The version that the server chose, 0x0304 for TLS 1.3; undefined if it is none. A request to say hello again has the
+ * same form, and names the version as the hello that follows must (RFC 8446 §4.1.4).
+ */
+export function chosenVersion(body: Uint8Array): number | undefined {
   if (body.length < 35) return undefined;
   let version = u16(body, 0);
   if (version >>> 8 !== 3) return undefined;
-  const isRetry = retryRandom.every((byte, index) => body[2 + index] === byte);
   // Behind the session id: cipher suite and compression.
   eachExtension(body, 35 + (body[34] as number) + 3, (type, start, end) => {
     if (type === extension.supportedVersions && end - start === 2) version = u16(body, start);
   });
-  return { version, isRetry };
+  return version;
 }
 
 /** Calls `visit` for each extension that is there whole. */

@@ -2,7 +2,7 @@
  * What a TLS connection says of itself before it is encrypted: the name asked for, whether the true one is hidden,
  * and the version that both agreed on.
  */
-import { handshakeType, parseClientHello, parseServerHello } from "./tls-hello.ts";
+import { chosenVersion, handshakeType, parseClientHello } from "./tls-hello.ts";
 import { createHandshakeStream, type HandshakeStream } from "./tls-stream.ts";
 
 /** Bounds of memory: at most `bytes` of segments, and about 300 bytes for each flow. */
@@ -146,8 +146,7 @@ function clientFacts(body: Uint8Array): Partial<TlsFacts> {
   return { serverName, encryptedHello, offeredVersions: versions };
 }
 
-/** A request to try again names the version as the hello that follows will (RFC 8446 §4.1.4). */
 function serverFacts(body: Uint8Array): Partial<TlsFacts> {
-  const hello = parseServerHello(body);
-  return hello === undefined ? {} : { version: hello.version };
+  const version = chosenVersion(body);
+  return version === undefined ? {} : { version };
 }
