@@ -22,12 +22,10 @@ import {
   writeVarint,
 } from "./wire.ts";
 
-/** What a message of a peer may ask of the reader. */
+/** What a message of a peer may ask of the reader. How deep messages lie in one another, their tables bound. */
 export const messageLimits = {
   /** Bytes of a request: 1,000 filters of the longest names and patterns; the answer's size is ours. */
   bytes: 262_144,
-  /** Messages in one another: GetFlowsRequest → FlowFilter → TCPFlags is three. */
-  depth: 8,
   /** Values in all: far beyond what a person or a program asks for, and each costs time on every flow. */
   values: 16_384,
 } as const;
@@ -173,17 +171,14 @@ export interface DecodeOptions {
 export function decode(message: Message, bytes: Buffer, options: DecodeOptions = {}): Values {
   if (bytes.length > messageLimits.bytes)
     throw new MalformedMessage(`${bytes.length} bytes are more than ${messageLimits.bytes}`);
-  return decodeMessage(message, { bytes, at: 0, end: bytes.length }, { ...options, depth: 0, values: 0 });
+  return decodeMessage(message, { bytes, at: 0, end: bytes.length }, { ...options, values: 0 });
 }
 
 interface Decoding extends DecodeOptions {
-  depth: number;
   values: number;
 }
 
 function decodeMessage(message: Message, reader: ByteReader, state: Decoding): Values {
-  if (++state.depth > messageLimits.depth)
-    throw new MalformedMessage(`messages lie deeper than ${messageLimits.depth} in one another`);
   const values: Values = {};
   while (reader.at < reader.end) {
     const tag = readVarint(reader);
@@ -208,7 +203,6 @@ function decodeMessage(message: Message, reader: ByteReader, state: Decoding): V
       } else into.push(decodeValue(field, type, reader, state));
     } else values[field.name] = decodeValue(field, type, reader, state);
   }
-  state.depth--;
   return values;
 }
 

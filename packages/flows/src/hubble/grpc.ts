@@ -163,19 +163,27 @@ async function serve(
 
 /** The one message of a request. @throws GrpcError */
 async function readRequest(stream: ServerHttp2Stream): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > messageLimits.bytes + FRAME_HEADER)
-      throw new GrpcError(status.resourceExhausted, `a request has at most ${messageLimits.bytes} bytes`);
-    chunks.push(chunk);
-  }
-  const bytes = Buffer.concat(chunks);
+  const bytes = await readToEnd(stream, messageLimits.bytes + FRAME_HEADER);
   if (bytes.length < FRAME_HEADER || bytes.readUInt32BE(1) !== bytes.length - FRAME_HEADER)
     throw new GrpcError(status.invalidArgument, "the request is not one message");
   if (bytes[0] !== 0) throw new GrpcError(status.unimplemented, "compressed messages are not read");
   return bytes.subarray(FRAME_HEADER);
+}
+
+/** By events: an iterator that is left early would destroy the stream, and the client would never learn why. */
+function readToEnd(stream: ServerHttp2Stream, most: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    stream.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= most) chunks.push(chunk);
+      else
+        reject(new GrpcError(status.resourceExhausted, `a request has at most ${messageLimits.bytes} bytes`));
+    });
+    stream.once("end", () => resolve(Buffer.concat(chunks)));
+    stream.once("close", () => reject(new GrpcError(status.cancelled, "the client has gone")));
+  });
 }
 
 function begin(stream: ServerHttp2Stream): void {
