@@ -4,7 +4,7 @@ import { expect, test, vi } from "vitest";
 import { type Chunk, type Destination, type Outcome, openDelivery } from "./delivery.ts";
 
 const chunk = (records: number): Chunk => ({ bytes: new Uint8Array(100), records });
-const options = { chunkBytes: 100, random: seededRandom(1), firstPauseMs: 1 };
+const options = { random: seededRandom(1), firstPauseMs: 1 };
 
 /** A destination that answers as told; what it was given is kept. */
 function scripted(outcomes: Outcome[]): Destination<Chunk> & { given: number[]; closed: number } {
@@ -47,6 +47,17 @@ test("a peer that is away is tried again with the same chunk", async () => {
   expect(destination.given).toEqual([5, 5, 5, 5]);
   expect(delivery.totals()).toMatchObject({ retries: 3, problem: undefined });
   await delivery.close(1000);
+});
+
+test("small chunks take the room that they need", async () => {
+  const delivery = openDelivery(scripted([{ kind: "away", problem: "", pauseMs: 3_600_000 }]), {
+    ...options,
+    queueBytes: 100_000,
+  });
+  for (let index = 0; index < 500; index++) delivery.put(chunk(1));
+  expect(delivery.totals()).toMatchObject({ queued: 500, dropped: new Map() });
+  await delivery.close(10_000);
+  expect(delivery.totals().records).toBe(500);
 });
 
 test("what finds no room is counted, and nobody waits", async () => {

@@ -8,6 +8,8 @@ import { boundedQueue, type Random } from "@x0tta6bl4/core";
 
 /** What waits for a peer that is away: about two minutes of 1000 flows a second. More belongs on a disk. */
 const QUEUE_BYTES = 16 * 2 ** 20;
+/** Small ones, a batch a second of a quiet host, must not wait without number either: four hours. */
+const MOST_CHUNKS = 16_384;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
@@ -50,8 +52,6 @@ export interface Delivery<C extends Chunk> {
 }
 
 export interface DeliveryOptions {
-  /** The most that a chunk of this destination holds. */
-  readonly chunkBytes: number;
   readonly random: Random;
   readonly queueBytes?: number;
   readonly firstPauseMs?: number;
@@ -59,16 +59,17 @@ export interface DeliveryOptions {
 
 export function openDelivery<C extends Chunk>(
   destination: Destination<C>,
-  { chunkBytes, random, queueBytes = QUEUE_BYTES, firstPauseMs = FIRST_PAUSE_MS }: DeliveryOptions,
+  { random, queueBytes = QUEUE_BYTES, firstPauseMs = FIRST_PAUSE_MS }: DeliveryOptions,
 ): Delivery<C> {
-  const queue = boundedQueue<C>(Math.max(1, Math.floor(queueBytes / chunkBytes)));
+  const queue = boundedQueue<C>(MOST_CHUNKS);
   const dropped = new Map<DropReason, number>();
   const ending = new AbortController();
   const late = new AbortController();
-  let records = 0;
-  let bytes = 0;
+  let sentRecords = 0;
+  let sentBytes = 0;
   let retries = 0;
   let queued = 0;
+  let queuedBytes = 0;
   let problem: string | undefined;
   const drop = (reason: DropReason, count: number): void => {
     if (count > 0) dropped.set(reason, (dropped.get(reason) ?? 0) + count);
@@ -81,8 +82,8 @@ export function openDelivery<C extends Chunk>(
       if (outcome.kind === "delivered") {
         const rejected = outcome.rejected ?? 0;
         drop("rejected", rejected);
-        records += chunk.records - rejected;
-        bytes += chunk.bytes.length;
+        sentRecords += chunk.records - rejected;
+        sentBytes += chunk.bytes.length;
         return;
       }
       if (outcome.kind === "lost") return drop(outcome.reason, chunk.records);
@@ -103,16 +104,19 @@ export function openDelivery<C extends Chunk>(
     for await (const chunk of queue) {
       await send(chunk);
       queued -= chunk.records;
+      queuedBytes -= chunk.bytes.length;
     }
     await destination.close();
   })();
 
   return {
     put(chunk) {
-      if (queue.push(chunk)) queued += chunk.records;
-      else drop("queue_full", chunk.records);
+      const { bytes, records } = chunk;
+      if (queuedBytes + bytes.length > queueBytes || !queue.push(chunk)) return drop("queue_full", records);
+      queued += records;
+      queuedBytes += bytes.length;
     },
-    totals: () => ({ records, bytes, retries, queued, dropped, problem }),
+    totals: () => ({ records: sentRecords, bytes: sentBytes, retries, queued, dropped, problem }),
     async close(deadlineMs) {
       queue.close();
       ending.abort();

@@ -65,7 +65,7 @@ function openFile(config: ExportConfig, path: string, context: ExportContext): O
   const { fields, max_size = DEFAULT_FILE_SIZE, max_files: maxFiles = DEFAULT_FILES } = config;
   const { random, hostName, version, isLocal } = context;
   const destination = fileDestination({ path, maxSizeBytes: parseSize(max_size), maxFiles });
-  const delivery = openDelivery(destination, { chunkBytes: FILE_CHUNK_BYTES, random });
+  const delivery = openDelivery(destination, { random });
   const { put } = delivery;
   const lines = gatherChunks({ maxBytes: FILE_CHUNK_BYTES, before: "", between: "\n", after: "\n", put });
   const hubble = {
@@ -93,7 +93,7 @@ function openOtlp(config: ExportConfig, url: URL, context: ExportContext): Opene
   const { clock, random, hostName, version } = context;
   const userAgent = `x0tta6bl4/${version}`;
   const destination = otlpDestination({ url, userAgent, nowMs: () => clock.nowMs() });
-  const delivery = openDelivery(destination, { chunkBytes: REQUEST_BYTES, random });
+  const delivery = openDelivery(destination, { random });
   const logs = logRecords({ fields: config.fields, hostName, version });
   const { before, after } = logs;
   const chunks = gatherChunks({ maxBytes: REQUEST_BYTES, before, between: ",", after, put: delivery.put });
@@ -136,7 +136,7 @@ function openIpfix(
   };
   const destination: Destination<IpfixMessage> =
     kind === "udp" ? udpDestination(transport) : tcpDestination(transport);
-  const delivery = openDelivery(destination, { chunkBytes: maxBytes, random });
+  const delivery = openDelivery(destination, { random });
   const interfaceIndex = interfaceIndexes(() => clock.nowMs());
   const records = ipfixRecords({ templates, isBiflow, maxBytes, interfaceIndex, put: delivery.put });
   return {

@@ -18,7 +18,7 @@ function collecting(given: { untilMs?: number; allow?: { port: number }[] } = {}
       },
       close: async () => {},
     },
-    { chunkBytes: 1024, random: seededRandom(1) },
+    { random: seededRandom(1) },
   );
   const put = (text: string): void => delivery.put({ bytes: Buffer.from(text), records: 1 });
   const sink = exportSink({
