@@ -15,7 +15,7 @@ export const parts: readonly PartEntry[] = [
   {
     name: "flows",
     summary: "Network flows of this machine, from the kernel",
-    verbs: ["capture", "observe"],
+    verbs: ["capture", "observe", "summary"],
     load: async () => (await import("@x0tta6bl4/flows")).flowsPart as PartDefinition,
   },
 ];

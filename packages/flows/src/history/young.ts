@@ -35,6 +35,10 @@ export function createYoung(capacity: number): Young {
     isHere[row] = 0;
   };
 
+  /** What a row adds to sums. */
+  const toldAt = (row: number): readonly number[] =>
+    earlierColumns.map(([earlier, counter]) => valueAt(rows, counter, row) - valueAt(rows, earlier, row));
+
   return {
     rows,
     get isFull() {
@@ -60,17 +64,15 @@ export function createYoung(capacity: number): Young {
     update(id, reader, record, into) {
       const row = rowOf(id);
       if (row < 0) return false;
-      const earlier = earlierColumns.map(([at]) => (rows.columns[at] as Float64Array)[row] as number);
+      const told = toldAt(row);
       setRow(rows, row, reader, record, into);
-      for (const [at, [into]] of earlierColumns.entries())
-        (rows.columns[into] as Float64Array)[row] = earlier[at] as number;
+      addTold(rows, row, told);
       return true;
     },
     end(id, to, at) {
       const row = rowOf(id);
       if (row < 0) return false;
-      for (const [earlier] of earlierColumns)
-        (to.columns[earlier] as Float64Array)[at] = (rows.columns[earlier] as Float64Array)[row] as number;
+      addTold(to, at, toldAt(row));
       remove(row);
       return true;
     },
@@ -102,4 +104,17 @@ export function createYoung(capacity: number): Young {
       rows.count = 0;
     },
   };
+}
+
+function valueAt({ columns }: Rows, at: number, row: number): number {
+  return (columns[at] as Float64Array)[row] as number;
+}
+
+/** The row stands for one more, which will not be written: it adds to sums what that one did, too. */
+function addTold(rows: Rows, row: number, told: readonly number[]): void {
+  for (const [index, [earlier]] of earlierColumns.entries())
+    (rows.columns[earlier] as Float64Array)[row] = Math.max(
+      0,
+      valueAt(rows, earlier, row) - (told[index] as number),
+    );
 }

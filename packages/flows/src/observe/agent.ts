@@ -102,7 +102,8 @@ function filterOf({ ip, port, protocol, process }: ObserveFlags): Record<string,
   return query;
 }
 
-function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+/** @throws X0_FLOWS_UNEXPECTED_ANSWER */
+export function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw flowsFail(

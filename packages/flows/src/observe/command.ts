@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { CliContext } from "@x0tta6bl4/core";
 import { captureCommand } from "../packets/command.ts";
+import { summaryCommand } from "../summary/command.ts";
 import { flowFilterFlags, integer, text } from "./flags.ts";
 
 export interface ObserveFlags {
@@ -59,4 +60,4 @@ TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
 });
 
 /** The verbs of `x0 flows`. */
-export const flowsCommands = { capture: captureCommand, observe };
+export const flowsCommands = { capture: captureCommand, observe, summary: summaryCommand };

@@ -267,7 +267,7 @@ function localTime(iso: string, today: string | undefined): string {
 }
 
 /** Names of processes and interfaces are chosen by others: no escape sequences, no reversed text. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "�");
 }
 

@@ -76,6 +76,8 @@ export function recordTraffic(options: RecordTrafficOptions): RecordTraffic {
   let pool = new Uint32Array(0);
   let poolDoubles = new Float64Array(0);
   let poolKinds = new Uint8Array(0);
+  /** Whether counts of the flow were told; a start tells none, as the capture has it. */
+  let poolTold = new Uint8Array(0);
   const poolProcesses: (FlowProcess | null)[] = [];
   let free: number[] = [];
   /** Second → what happens to which slots then. */
@@ -98,6 +100,9 @@ export function recordTraffic(options: RecordTrafficOptions): RecordTraffic {
     pool = words;
     poolDoubles = new Float64Array(words.buffer);
     poolKinds = kindsOf;
+    const toldOf = new Uint8Array(slots);
+    toldOf.set(poolTold);
+    poolTold = toldOf;
   };
   const plan = (at: number, slot: number): void => {
     const slots = due.get(at);
@@ -119,6 +124,7 @@ export function recordTraffic(options: RecordTrafficOptions): RecordTraffic {
     const which = weighted(random, weights);
     const kind = kinds[which] as Kind;
     poolKinds[slot] = which;
+    poolTold[slot] = 0;
     // Squared: few peers are frequent, many are rare.
     const peer = kind.peers[Math.floor(random.next() ** 3 * kind.peers.length)] as Peer;
     const isLoopback = peer.address[3] === LOOPBACK_WORD;
@@ -182,10 +188,11 @@ export function recordTraffic(options: RecordTrafficOptions): RecordTraffic {
     const base = slot * RECORD_WORDS;
     const kind = kinds[poolKinds[slot] as number] as Kind;
     const d = base / 2;
-    for (let i = 0; i < 4; i++)
-      poolDoubles[d + recordWord.earlierF64 / 2 + i] = poolDoubles[
-        d + recordWord.sentPacketsF64 / 2 + i
-      ] as number;
+    if (poolTold[slot] === 1) {
+      const counters = d + recordWord.sentPacketsF64 / 2;
+      poolDoubles.copyWithin(d + recordWord.earlierF64 / 2, counters, counters + 4);
+    }
+    poolTold[slot] = 1;
     const isTcp = kind.protocol === protocolNumbers.tcp;
     const share = isEnd ? 1 : 0.2;
     const header = isTcp ? 52 : 28;
@@ -228,7 +235,6 @@ export function recordTraffic(options: RecordTrafficOptions): RecordTraffic {
       const toMs = fromMs + 1000;
       const count = Math.round(flowsPerSecond * (0.5 + random.next()));
       const slots: number[] = [];
-      const kindsOf: number[] = [];
       const copies: Uint32Array[] = [];
       const tell = (slot: number, change: (typeof changes)[number]): void => {
         const record = pool.slice(slot * RECORD_WORDS, (slot + 1) * RECORD_WORDS);
@@ -236,10 +242,11 @@ export function recordTraffic(options: RecordTrafficOptions): RecordTraffic {
         record[recordWord.kind] = (record[recordWord.kind] as number) | changes.indexOf(change) | state;
         const end = new Float64Array(record.buffer);
         // A flow that goes on has had its latest packet by now.
-        if (change === "start") end[recordWord.endF64 / 2] = end[recordWord.startF64 / 2] as number;
-        else if (change === "update") end[recordWord.endF64 / 2] = toMs - random.below(1000);
+        if (change === "start") {
+          end[recordWord.endF64 / 2] = end[recordWord.startF64 / 2] as number;
+          end.copyWithin(recordWord.earlierF64 / 2, recordWord.sentPacketsF64 / 2, recordWord.earlierF64 / 2);
+        } else if (change === "update") end[recordWord.endF64 / 2] = toMs - 1 - random.below(999);
         slots.push(slot);
-        kindsOf.push(change === "end" ? 1 : 0);
         copies.push(record);
       };
       for (let index = 0; index < count; index++)
