@@ -127,6 +127,7 @@ export function captureOptions(config: FlowsConfig): CaptureOptions {
     tcpIdleMs: config.tcp_idle_seconds * 1000,
     runTimeStatistics: config.run_time_statistics,
     services: services(config),
+    opensslServices: config.openssl_services,
     scanThreshold: config.scan_threshold,
     floodThreshold: config.flood_threshold,
     recordRequests:

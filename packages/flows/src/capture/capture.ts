@@ -25,9 +25,11 @@ import { createCoverage } from "./coverage.ts";
 import type { Names } from "./describe.ts";
 import { createDropCounts } from "./drop-counts.ts";
 import { createBatchWriter } from "./encode.ts";
+import { openEncrypted } from "./encrypted.ts";
 import { createFollowers } from "./followers.ts";
 import { createInsight } from "./insight.ts";
 import { createInsightSums } from "./insight-sums.ts";
+import { joinableFlows } from "./joinable.ts";
 import { createJoins } from "./joins.ts";
 import { type KernelSide, openKernelSide } from "./kernel-side.ts";
 import { createLearnedStore } from "./learned-store.ts";
@@ -219,6 +221,17 @@ export function openCapture(
       emit({ kind: "scan", ...partiesOf(flowOf(slot), time), scan, count, seconds });
     },
   });
+  const encrypted = openEncrypted(libc, {
+    services: options.opensslServices,
+    flowsOf: (pids) => joinableFlows(table, pids),
+    slotOf: (id) => table.slotOfId(id >>> 0, Math.floor(id / 2 ** 32)),
+    flow: flowOf,
+    learned,
+    sums,
+    wallMs: names.wallMs,
+    emit,
+    wantsRequests: () => options.recordRequests || followers.count > 0,
+  });
   const drops = createDropCounts(libc, kernel.maps.drops);
   const translations = watchTranslations(libc, {
     namespaces: kernel.attachments.namespaces,
@@ -337,6 +350,7 @@ export function openCapture(
     // of a connection are known as such when the second one comes.
     const until = ring.produced();
     translations.poll(clock.nowMs());
+    encrypted.read();
     isRing = true;
     const count = ring.drain(takeEvent, undefined, until);
     isRing = false;
@@ -413,6 +427,7 @@ export function openCapture(
     if (isFull) readMap();
     insight.expire(Number(clock.monotonicNs()));
     scans.expire(clock.nowMs());
+    encrypted.join(clock.nowMs());
     tell();
   }
 
@@ -507,7 +522,7 @@ export function openCapture(
       namespaces: kernel.maps.namespaces,
       cgroupRoot: kernel.cgroupRoot,
     },
-    features: () => [...kernel.features(), translations.feature()],
+    features: () => [...kernel.features(), translations.feature(), ...encrypted.features()],
     list(query) {
       refresh();
       const nowMs = clock.nowMs();
@@ -577,6 +592,7 @@ export function openCapture(
     },
     close() {
       ring.close();
+      encrypted.close();
       translations.close();
       drops.close();
       kernel.close();

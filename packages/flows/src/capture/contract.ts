@@ -23,6 +23,8 @@ export interface CaptureOptions {
   readonly runTimeStatistics: boolean;
   /** What speaks what, by its port. */
   readonly services: readonly Service[];
+  /** Whose requests inside TLS are timed. */
+  readonly opensslServices: readonly string[];
   readonly scanThreshold: number;
   readonly floodThreshold: number;
   /** Whether single requests are recorded, and not only their sums. */

@@ -4,7 +4,9 @@ import { createSocket, type Socket } from "node:dgram";
 import { Resolver } from "node:dns/promises";
 import { once } from "node:events";
 import { Agent, createServer as createHttpServer, request } from "node:http";
+import { createServer as createHttpsServer, request as httpsRequest } from "node:https";
 import { type AddressInfo, createServer, connect as dial, type Server } from "node:net";
+import { basename } from "node:path";
 import { createServer as createTlsServer, connect as dialTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { beforeEach, expect, test, vi } from "vitest";
@@ -178,6 +180,30 @@ test("requests of HTTP on a port of requests are timed, with their paths and sta
       ["http", "error", 1],
     ]),
   );
+});
+
+test("HTTP inside TLS of a named service is on its flow, without what it encrypts", async () => {
+  const server = createHttpsServer(selfSigned(), (_, reply) => reply.writeHead(404).end("secret body"));
+  const port = await listening(server);
+  using observed = observe({ opensslServices: [basename(process.execPath)] });
+  const headers = { authorization: "secret header" };
+  const options = { host, port, path: "/orders?card=secret", headers, rejectUnauthorized: false };
+  const [reply] = await once(httpsRequest(options).end(), "response");
+  reply.resume();
+  await once(reply, "end");
+  const asked = await eventually<RequestEvent>(observed, ({ kind }) => kind === "request");
+  expect(asked).toMatchObject({
+    application: "http",
+    method: "GET",
+    target: "/orders",
+    status: "404",
+    encrypted: true,
+    destination: { port },
+  });
+  expect(JSON.stringify(observed.events())).not.toContain("secret");
+  const [flow] = observed.capture.list({ limit: 1, port }).flows;
+  expect(flow?.requests?.count).toBeGreaterThanOrEqual(1);
+  server.close();
 });
 
 test("a packet to a closed port is a drop with the kernel's reason, on its flow", async () => {

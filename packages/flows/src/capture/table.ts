@@ -75,6 +75,8 @@ export interface FlowTable {
   beginRead(): void;
   /** Ends it. @returns the active slots that it did not meet: evicted flows, to be ended before the next read. */
   endRead(): number[];
+  /** Those of active flows, in no order. */
+  activeSlots(): Iterable<number>;
   /** Slots from the newest flow to the oldest, ended ones included. */
   newestFirst(): number[];
 }
@@ -244,6 +246,9 @@ export function createFlowTable(capacity: number, recent: number): FlowTable {
       }
       old = 0;
       return gone;
+    },
+    *activeSlots() {
+      for (let slot = 0; slot < used; slot++) if (states[slot] === 1) yield slot;
     },
     newestFirst() {
       const all: number[] = [];

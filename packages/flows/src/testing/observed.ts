@@ -34,6 +34,7 @@ export const captureDefaults: CaptureOptions = {
   tcpIdleMs: 7_200_000,
   runTimeStatistics: false,
   services: [{ protocol: "udp", port: 53, application: "dns" }],
+  opensslServices: [],
   scanThreshold: 100,
   floodThreshold: 1000,
   recordRequests: true,
