@@ -31,7 +31,8 @@ X0_MAP struct {
 /* namespace << 32 | device, the highest bit for what was dropped there */
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
 	__type(key, __u64);
 	__type(value, struct packet_counts);
 } counts SEC(".maps");

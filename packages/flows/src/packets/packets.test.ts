@@ -20,11 +20,20 @@ import {
   tcpTraffic,
   udpTraffic,
 } from "../../../../test/lab/index.ts";
+import { formatAddress } from "../address.ts";
+import { compileFilter } from "../filter.ts";
+import { flowQuerySchema } from "../flow.ts";
 import { attachType, tcxPrograms } from "../kernel/bpf.ts";
 import { openLibc } from "../kernel/libc.ts";
 import { openNamespace } from "../kernel/namespaces.ts";
+import { protocolName } from "../protocols.ts";
 import { readCapture as readOurs } from "../replay/capture.ts";
+import { decodePacket } from "../replay/packet.ts";
+import { partiesOfFragments } from "../replay/parties.ts";
+import { ethernet } from "../testing/frames.ts";
 import { observe } from "../testing/observed.ts";
+import { sendFrames } from "../testing/raw-frames.ts";
+import { mixedTraffic } from "../testing/traffic.ts";
 import { readBlocks } from "./blocks.ts";
 import { type PacketsOptions, packetsQuerySchema } from "./contract.ts";
 import { openPackets, type Packets } from "./packets.ts";
@@ -102,6 +111,15 @@ async function lostOf(file: string): Promise<number> {
   for await (const { type, bytes } of readBlocks(createReadStream(file)))
     if (type === blockType.interfaceStatistics) last.set(bytes.readUInt32LE(8), droppedOf(bytes));
   return [...last.values()].reduce((sum, lost) => sum + lost, 0);
+}
+
+const hex = (frame: Uint8Array): string => Buffer.from(frame).toString("hex");
+
+/** All frames of a file, in order. */
+async function framesOf(file: string): Promise<Uint8Array[]> {
+  const frames: Uint8Array[] = [];
+  for await (const { data } of readOurs(file)) frames.push(new Uint8Array(data));
+  return frames;
 }
 
 interface Pair extends AsyncDisposable {
@@ -222,6 +240,59 @@ test("filters take what they name and nothing else", async () => {
   expect(await count(host)).toBe(5);
   expect(await count(ofProcess)).toBe(0);
   expect(await count(all)).toBeGreaterThan(30);
+});
+
+test("the kernel's filter takes what the same filter takes of the file, for packets of every kind", async () => {
+  await using client = await createNamespace();
+  await using server = await createNamespace();
+  // A name that the agent's own namespace does not have.
+  await connect(client, server, { names: ["eth0", "probe0"], mtu: 9000 });
+  const only = { interfaces: ["probe0"] };
+  const snap = { snap: "16384" };
+  const all = start(server, snap, only);
+  const queries: Record<string, string>[] = [
+    { protocol: "tcp" },
+    { protocol: "icmpv6" },
+    { protocol: "132" },
+    { port: "443" },
+    { port: "53", protocol: "udp" },
+    { ip: "10.0.0.0/25" },
+    { ip: "2001:db8::/48" },
+    { ip: "::/0" },
+    { ip: "0.0.0.0/0" },
+    { ip: "2001:db8:1::1", protocol: "udp", port: "8080" },
+  ];
+  const captures = queries.map((query) => start(server, { ...snap, ...query }, only));
+  const sent = mixedTraffic(42, 600).map(({ packet, vlans }) => ethernet(packet, { vlans }));
+  for (let at = 0; at < sent.length; at += 200) {
+    await sendFrames(client, "eth0", sent.slice(at, at + 200));
+    // Every ring is read before it is full.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const everything = await framesOf(await all.file());
+  expect(everything.map(hex)).toEqual(sent.map(hex));
+  for (const [index, query] of queries.entries()) {
+    const matches = compileFilter(flowQuerySchema.parse(query), 0);
+    const partiesOf = partiesOfFragments();
+    const expected = everything.filter((frame) => {
+      const packet = decodePacket(1, frame, frame.length);
+      if (packet === undefined) return false;
+      const { sourcePort, destinationPort, protocol, icmp } = partiesOf(packet);
+      const time = new Date(0).toISOString();
+      return matches({
+        source: { ip: formatAddress(packet.source), port: icmp === null ? sourcePort : 0 },
+        destination: { ip: formatAddress(packet.destination), port: icmp === null ? destinationPort : 0 },
+        protocol: protocolName(protocol),
+        start: time,
+        end: time,
+        process: null,
+        peerProcess: null,
+      });
+    });
+    const taken = await framesOf(await (captures[index] as Running).file());
+    expect(taken.map(hex), JSON.stringify(query)).toEqual(expected.map(hex));
+    expect(expected.length).toBeGreaterThan(10);
+  }
 });
 
 test("a router's devices show both sides of a translated packet, each on its own interface", async () => {

@@ -32,8 +32,8 @@ const RING_BYTES = 8 << 20;
 const MOST_PACKETS = 2048;
 const STATISTICS_MS = 250;
 const DEVICES_MS = 1000;
-/** Matches the map's size in bpf/packets.bpf.c. */
-const MOST_DEVICES = 4096;
+/** Of the counts, in one read. */
+const BATCH = 1024;
 
 const word = {
   time: packetRecordLayout.timeNs / 4,
@@ -282,13 +282,13 @@ interface Counts {
 /** Reads what the kernel side counted for each device, over all CPUs. */
 function countsReader(libc: Libc, map: number): { read(): Map<number, Counts>; close(): void } {
   const cpus = possibleCpus();
-  const keys = libc.allocate(8 * MOST_DEVICES);
-  const values = libc.allocate(packetCountsLayout.size * cpus * MOST_DEVICES);
+  const keys = libc.allocate(8 * BATCH);
+  const values = libc.allocate(packetCountsLayout.size * cpus * BATCH);
   const cursor = libc.allocate(8);
   return {
     read() {
       const found = new Map<number, Counts>();
-      readBatches(libc, map, { keys, values, cursor, capacity: MOST_DEVICES }, (count) => {
+      readBatches(libc, map, { keys, values, cursor, capacity: BATCH }, (count) => {
         for (let entry = 0; entry < count; entry++) {
           let matched = 0;
           let lost = 0;

@@ -35,7 +35,8 @@ test("what is written is what the reader of captures reads", async () => {
       const file = writer.take();
       expect(writer.length).toBe(0);
       const read: CapturedPacket[] = [];
-      for await (const each of readCaptureBytes(once(file))) read.push({ ...each, data: each.data.slice() });
+      for await (const each of readCaptureBytes(once(file)))
+        read.push({ ...each, data: new Uint8Array(each.data) });
       expect(read).toEqual(
         packets.map((each) => ({
           timestampNs: each.timestampNs,
