@@ -26,12 +26,21 @@ export const httpHeads: HeadParser = {
     // HTTP/1.x SP three digits
     if (!startsWith(bytes, version) || !isDigit(bytes[7] ?? 0) || bytes[8] !== 0x20) return undefined;
     for (let at = 9; at < 12; at++) if (!isDigit(bytes[at] ?? 0)) return undefined;
-    const code = Number(String.fromCharCode(bytes[9] as number, bytes[10] as number, bytes[11] as number));
-    if (code < 100 || code > 599) return undefined;
-    // 101 is the last that HTTP says on its connection: it answers.
-    return { status: String(code), isError: code >= 500, isInterim: code < 200 && code !== 101 };
+    const code = 100 * digit(bytes, 9) + 10 * digit(bytes, 10) + digit(bytes, 11);
+    return answers[code - 100];
   },
 };
+
+/** One for each status: nothing is made for an answer. */
+const answers: readonly AnswerHead[] = Array.from({ length: 500 }, (_, index) => {
+  const code = 100 + index;
+  // 101 is the last that HTTP says on its connection: it answers.
+  return { status: String(code), isError: code >= 500, isInterim: code < 200 && code !== 101 };
+});
+
+function digit(bytes: Uint8Array, at: number): number {
+  return (bytes[at] as number) - 0x30;
+}
 
 const version = Uint8Array.from("HTTP/1.", (character) => character.charCodeAt(0));
 
@@ -65,16 +74,23 @@ function endOfTarget(bytes: Uint8Array, start: number): number {
 
 /** Ends with … where the path goes on behind what was captured, or is too long. */
 function pathFrom(bytes: Uint8Array, start: number): string {
-  let path = "";
-  for (let at = start; at < bytes.length; at++) {
-    const byte = bytes[at] as number;
-    const isEnd =
-      byte === 0x20 || byte === 0x3f || byte === 0x23 || byte === 0x3b || byte === 0x0d || byte === 0x0a;
-    if (isEnd) return path;
-    if (at - start >= MAX_PATH) break;
-    path += escapeByte(byte);
+  const most = Math.min(bytes.length, start + MAX_PATH);
+  let end = start;
+  let isPlain = true;
+  for (; end < most; end++) {
+    const byte = bytes[end] as number;
+    if (endsPath(byte)) break;
+    if (byte < 0x21 || byte > 0x7e || byte === 0x5c) isPlain = false;
   }
-  return `${path}…`;
+  let path = "";
+  if (isPlain) path = String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
+  else for (let at = start; at < end; at++) path += escapeByte(bytes[at] as number);
+  return end < bytes.length && endsPath(bytes[end] as number) ? path : `${path}…`;
+}
+
+/** A blank, the end of the line, and what begins a query, a fragment or parameters. */
+function endsPath(byte: number): boolean {
+  return byte === 0x20 || byte === 0x3f || byte === 0x23 || byte === 0x3b || byte === 0x0d || byte === 0x0a;
 }
 
 function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
