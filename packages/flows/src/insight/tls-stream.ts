@@ -10,7 +10,7 @@ export interface HandshakeStream {
    *   does not begin with such a message.
    */
   add(sequence: number, bytes: Uint8Array, wireBytes: number): Uint8Array | "other" | undefined;
-  readonly heldBytes: number;
+  heldBytes(): number;
 }
 
 export interface HandshakeLimits {
@@ -83,9 +83,7 @@ export function createHandshakeStream(type: number, limits: HandshakeLimits): Ha
       const isStuck = cutAt !== undefined && ((cutAt - first) | 0) === stream.length;
       return message.isDone || isStuck ? message.body : undefined;
     },
-    get heldBytes() {
-      return heldBytes;
-    },
+    heldBytes: () => heldBytes,
   };
 }
 

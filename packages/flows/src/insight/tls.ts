@@ -71,7 +71,7 @@ export function createHelloReader(
   let heldBytes = 0;
 
   const heldBy = ({ client, server }: HelloState): number =>
-    (client?.heldBytes ?? 0) + (server?.heldBytes ?? 0);
+    (client?.heldBytes() ?? 0) + (server?.heldBytes() ?? 0);
 
   const drop = (flowId: number): void => {
     const state = states.get(flowId);
