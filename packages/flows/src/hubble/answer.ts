@@ -181,6 +181,7 @@ function createSender(request: FlowsRequest, { nodeName }: Emitter, stream: Answ
   return {
     wants,
     take(entry) {
+      if (done) return;
       const { timeMs: time, flow, lost } = entry;
       if (lost !== undefined)
         say({
