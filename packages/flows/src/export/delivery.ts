@@ -6,8 +6,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { boundedQueue, type Random } from "@x0tta6bl4/core";
 
-/** What waits for a peer that is away: about two minutes of 1000 flows a second. More belongs on a disk. */
-const QUEUE_BYTES = 16 * 2 ** 20;
+/**
+ * What waits for a peer that is away, and what one batch may make at once: 40,000 lines of JSON, or minutes of a
+ * usual host. More belongs on a disk.
+ */
+const QUEUE_BYTES = 32 * 2 ** 20;
 /** Small ones, a batch a second of a quiet host, must not wait without number either: four hours. */
 const MOST_CHUNKS = 16_384;
 const FIRST_PAUSE_MS = 500;

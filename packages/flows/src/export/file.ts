@@ -62,7 +62,8 @@ export function fileDestination({ path, maxSizeBytes, maxFiles }: FileOptions): 
         return { kind: "away", problem: messageOf(error) };
       }
     },
-    close,
+    // All was written; what closing a file could still say comes too late.
+    close: () => close().catch(() => {}),
   };
 }
 

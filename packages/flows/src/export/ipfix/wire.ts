@@ -6,8 +6,6 @@ export const SET_HEADER_BYTES = 4;
 export const FIRST_TEMPLATE = 256;
 export const TEMPLATE_SET = 2;
 export const OPTIONS_TEMPLATE_SET = 3;
-/** §3.1: a message's length has 16 bits. */
-export const MOST_MESSAGE_BYTES = 65_535;
 const VERSION = 10;
 
 export interface MessageHeader {
