@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { beforeEach, expect, test } from "vitest";
 import {
+  bridge,
   connect,
   createNamespace,
   dropPackets,
@@ -189,6 +190,24 @@ for (const selection of [{ excludeInterfaces: ["left*"] }, { interfaces: ["right
     expect(flow?.packets).toEqual({ sent: 12, received: 12 });
     expect(flow?.place).toBe("forwarded");
     expect(observed.features[0]?.detail).toMatch(/left out/);
+  });
+
+for (const excluded of [["port1"], ["port1", "port2"]])
+  test(`with ${excluded} of a bridge left out, what it routes is counted ${excluded.length === 1 ? "where it came" : "where it leaves"}`, async (context) => {
+    await requireKernel(context, "bridge");
+    await using a = await createNamespace();
+    await using b = await createNamespace();
+    await using router = await createNamespace();
+    await using c = await createNamespace();
+    const { hosts, own } = await bridge(router, [a, b]);
+    const [, right] = await connect(router, c, { subnet: 2, names: ["right0", "eth0"] });
+    await router.sysctl({ "net.ipv4.ip_forward": 1 });
+    await b.exec(["ip", "route", "add", "default", "via", own.ipv4]);
+    await c.exec(["ip", "route", "add", "default", "via", "10.77.2.1"]);
+    using observed = observe({ namespaces: [router.path], excludeInterfaces: excluded });
+    await udpTraffic({ sender: b, receivers: [c], host: right.ipv4, count: 7, sizeBytes: 10, echo: true });
+    const [flow] = observed.flows(router.inode, { protocol: "udp", ip: hosts[1]?.ipv4 as string });
+    expect(flow?.packets).toEqual({ sent: 7, received: 7 });
   });
 
 test("what is left out is not seen", async () => {

@@ -23,6 +23,8 @@ const BPF_F_BEFORE = 8;
 const NETLINK_ROUTE = 0;
 const ENODEV = -19;
 const REMEMBERED_NAMES = 65_536;
+/** The kernel's own bound of devices above devices (MAX_NEST_DEV). */
+const MOST_STACKED = 8;
 /** A flow key has 16 bits for it. */
 const MOST_NAMESPACES = 65_535;
 
@@ -83,7 +85,7 @@ interface Observed extends ObservedNamespace {
   /** All of the namespace. */
   readonly present: Map<number, Interface>;
   readonly devices: Map<number, Attached>;
-  /** Devices that have no programs of ours though they are lowest, as the kernel side was told. */
+  /** Devices of which the kernel side was told that what comes in by them is not counted there. */
   readonly unobserved: Set<number>;
   readonly skipped: Map<number, string>;
   waiting: Interface[];
@@ -205,12 +207,10 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     // Flows outlive their device, so names are kept when it goes; hosts of containers make new ones for ever.
     if (names.size > REMEMBERED_NAMES) names.delete(names.keys().next().value as number);
     const isSelected = selects(options.interfaces, name);
-    const isLowest = !device.upper;
-    tellUnobserved(one, index, isLowest && (!isSelected || device.headerBytes === undefined));
     one.skipped.delete(index);
-    if (!isSelected || !isLowest || device.headerBytes === undefined) {
+    if (!isSelected || device.upper || device.headerBytes === undefined) {
       one.waiting = one.waiting.filter((waiting) => waiting.index !== index);
-      one.namespace.run(() => detach(one, index));
+      if (one.devices.has(index)) one.namespace.run(() => detach(one, index));
       if (isSelected && device.headerBytes === undefined)
         one.skipped.set(index, `${name} (link type not supported)`);
     } else if (!one.devices.has(index) && !one.waiting.some((waiting) => waiting.index === index))
@@ -221,11 +221,31 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     one.present.delete(index);
     one.waiting = one.waiting.filter((waiting) => waiting.index !== index);
     one.skipped.delete(index);
-    tellUnobserved(one, index, false);
     const device = one.devices.get(index);
     one.devices.delete(index);
     // A link to a removed device holds memory until it is closed.
     for (const link of device?.links ?? []) libc.close(link);
+  };
+
+  /**
+   * Says by which devices packets come in that are not counted there: lowest ones without programs of ours, and those
+   * above only such. A bridge with an observed port counts as observed, as a packet does not tell by which port it came.
+   */
+  const settleUnobserved = (one: Observed): void => {
+    const lowers = new Map<number, Interface[]>();
+    for (const device of one.present.values()) {
+      const ports = lowers.get(device.master);
+      if (ports === undefined) lowers.set(device.master, [device]);
+      else ports.push(device);
+    }
+    const isUnobserved = (device: Interface, depth: number): boolean => {
+      if (!device.upper) return device.headerBytes === undefined || !selects(options.interfaces, device.name);
+      const lower = one.present.get(device.lower);
+      const below = [...(lower === undefined ? [] : [lower]), ...(lowers.get(device.index) ?? [])];
+      return depth < MOST_STACKED && below.length > 0 && below.every((each) => isUnobserved(each, depth + 1));
+    };
+    for (const device of one.present.values()) tellUnobserved(one, device.index, isUnobserved(device, 0));
+    for (const index of [...one.unobserved]) if (!one.present.has(index)) tellUnobserved(one, index, false);
   };
 
   const relist = (one: Observed): void => {
@@ -268,6 +288,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       for (const device of found) detachClsact(one.netlink, device.index, tag, true);
     });
     for (const device of found) meet(one, device);
+    settleUnobserved(one);
     const first = namespace.run(firstDevices);
     const rank = (device: Interface): number =>
       device.index === LOOPBACK_INDEX ? 0 : first.has(device.name) ? 1 : device.up ? 2 : 3;
@@ -341,11 +362,13 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       if (options.namespaces.include.length > 0) lookForNamespaces(false);
       for (const one of observed) {
         const news = one.watch.changes();
+        const isNews = news.relist || news.removed.length > 0 || news.added.length > 0;
         if (news.relist) relist(one);
         else {
           for (const index of news.removed) forget(one, index);
           for (const device of news.added) meet(one, device);
         }
+        if (isNews) settleUnobserved(one);
       }
     },
     summary() {

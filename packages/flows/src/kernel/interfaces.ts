@@ -9,6 +9,8 @@ const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const IFLA_IFNAME = 3;
+const IFLA_LINK = 5;
+const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_LINK_NETNSID = 37;
 const IFLA_INFO_KIND = 1;
@@ -27,6 +29,9 @@ export interface Interface {
   readonly headerBytes: 14 | 0 | undefined;
   /** Whether its packets are seen on a lower device of the same namespace as well. */
   readonly upper: boolean;
+  /** Indices of the devices that it stands above (a VLAN's) and below (a bridge's port); 0 for none. */
+  readonly lower: number;
+  readonly master: number;
 }
 
 export interface InterfaceWatch {
@@ -79,11 +84,19 @@ function parseLink({ payload }: NetlinkMessage): Interface {
   const type = view.getUint16(2, true);
   // Its lower device is in another namespace: here it is the lowest.
   const lowerElsewhere = attributes.has(IFLA_LINK_NETNSID);
+  const u32 = (type: number): number => {
+    const value = attributes.get(type);
+    return value === undefined || value.length < 4
+      ? 0
+      : new DataView(value.buffer, value.byteOffset, 4).getUint32(0, true);
+  };
   return {
     index: view.getInt32(4, true),
     name: cString(attributes.get(IFLA_IFNAME) ?? new Uint8Array()),
     up: (view.getUint32(8, true) & 1) === 1,
     headerBytes: type === ETHERNET || type === LOOPBACK ? 14 : layer3Types.includes(type) ? 0 : undefined,
+    lower: u32(IFLA_LINK),
+    master: u32(IFLA_MASTER),
     upper: kind !== undefined && upperKinds.includes(cString(kind)) && !lowerElsewhere,
   };
 }
