@@ -24,6 +24,8 @@ export interface Libc {
   /** Shared mapping of a file descriptor. @throws X0_FLOWS_KERNEL_CALL */
   map(fd: number, lengthBytes: number, offsetBytes: number, writable: boolean): Memory;
   close(fd: number): number;
+  /** The same in another thread, for what takes the kernel long to let go; Node's own would warn of a foreign one. */
+  closeAside(fd: number): Promise<number>;
   /** Moves the calling thread into a network namespace. */
   setNetworkNamespace(fd: number): number;
   socket(domain: number, type: number, protocol: number): number;
@@ -129,6 +131,12 @@ export function openLibc(): Libc {
       return seen(pointer, lengthBytes, () => functions.munmap(pointer, lengthBytes));
     },
     close: (fd) => checked(functions.close(fd)),
+    closeAside: (fd) =>
+      new Promise((resolve, reject) =>
+        functions.close.async(fd, (error: unknown, result: number) =>
+          error === null ? resolve(result) : reject(error),
+        ),
+      ),
     setNetworkNamespace: (fd) => checked(functions.setns(fd, CLONE_NEWNET)),
     socket: (domain, type, protocol) => checked(functions.socket(domain, type, protocol)),
     bind: (fd, address) => checked(functions.bind(fd, address, address.byteLength)),

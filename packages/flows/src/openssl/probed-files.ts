@@ -1,6 +1,5 @@
 /** The files in which probes stand: libraries of OpenSSL, and programs that carry it in themselves, as Node does. */
-import { close, statSync } from "node:fs";
-import { promisify } from "node:util";
+import { statSync } from "node:fs";
 import { messageOf } from "@x0tta6bl4/core";
 import type { Libc } from "../kernel/libc.ts";
 import { functionOffsets } from "./elf.ts";
@@ -38,7 +37,7 @@ export function createProbedFiles(
   const release = async (identity: string): Promise<void> => {
     const descriptors = probed.get(identity) ?? [];
     probed.delete(identity);
-    await Promise.all(descriptors.map((fd) => promisify(close)(fd)));
+    await Promise.all(descriptors.map((fd) => libc.closeAside(fd)));
   };
 
   return {
