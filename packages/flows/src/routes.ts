@@ -31,7 +31,16 @@ const ratePointSchema = z.object({
 });
 
 const followQuerySchema = flowQuerySchema
-  .pick({ ip: true, port: true, protocol: true, process: true })
+  .pick({
+    ip: true,
+    port: true,
+    protocol: true,
+    process: true,
+    unit: true,
+    container: true,
+    name: true,
+    dropped: true,
+  })
   .extend({
     updates: z.enum(["true", "false"]).default("false").describe("also tell changes of running flows"),
   });

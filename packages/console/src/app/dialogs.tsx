@@ -4,7 +4,7 @@ import type { Health } from "./shapes.ts";
 import { troubled } from "./states.tsx";
 
 const keys: readonly (readonly [string, string])[] = [
-  ["/", "search: an address, :port, protocol or process"],
+  ["/", "search: an address, name, :port, protocol, unit or process"],
   ["f", "edit the filter, which is the URL"],
   ["g f", "go to Flows, without a filter"],
   ["↑ ↓", "walk through the table"],

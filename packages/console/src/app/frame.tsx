@@ -109,8 +109,8 @@ function Search({ onFilter }: { onFilter(filter: Filter): void }) {
         ref={input}
         id="search"
         value={text}
-        placeholder="Address, port, protocol, process"
-        aria-label="Search flows by address, port, protocol or process"
+        placeholder="Address, name, port, process"
+        aria-label="Search flows by address, name, port, protocol, unit or process"
         autocomplete="off"
         spellcheck={false}
         onInput={(event) => setText(event.currentTarget.value)}

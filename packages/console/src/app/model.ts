@@ -17,7 +17,8 @@ import { Series } from "./series.ts";
 import type { FlowEvent, FlowList, Health, TotalsList } from "./shapes.ts";
 
 const pageSize = 1000;
-const fullPageSize = 10_000;
+/** A browser takes some 80 ms to read so many: more at once would be felt. */
+const fullPageSize = 5000;
 /** Of a range so many are fetched unasked, for its chart; the rest comes with scrolling. */
 const rangeFlows = 30_000;
 /** Changes are shown together, so that a busy node costs the browser no more than a quiet one. */
@@ -107,15 +108,19 @@ export class FlowsModel {
     return this.#more === null ? 0 : this.#oldestMs;
   }
 
+  /** Asked for a stretch of time, not for all there is. */
+  get isRange(): boolean {
+    return this.#filter?.since !== undefined;
+  }
+
   get lostPackets(): number | undefined {
-    const sinceStart = this.series.latest?.lostPackets;
-    return this.#filter?.since === undefined
-      ? (sinceStart ?? this.covers?.lostPackets)
-      : this.covers?.lostPackets;
+    const inRecord = this.covers?.lostPackets;
+    return this.isRange ? inRecord : (this.series.latest?.lostPackets ?? inRecord);
   }
 
   get lostEvents(): number {
-    return this.series.latest?.lostEvents ?? 0;
+    const inRecord = this.covers?.lostEvents ?? 0;
+    return this.isRange ? inRecord : Math.max(inRecord, this.series.latest?.lostEvents ?? 0);
   }
 
   nodeTimeMs(): number {
@@ -165,7 +170,7 @@ export class FlowsModel {
   async #start(): Promise<void> {
     const { signal } = this.#abort;
     const asked = getJson<Health>("/api/v1/health", signal);
-    // Ids count anew when the node starts anew: its former flows must not be taken for these.
+    // What was active when the node ended is told anew, as far as it was on record.
     if (this.health !== undefined && this.health.start !== (await asked).start) {
       this.rows = new FlowRows(this.#sort);
       this.listed = false;
@@ -185,7 +190,7 @@ export class FlowsModel {
 
   /** An order other than by time is only true over all flows, so all are fetched; of a range enough for its chart. */
   async #loadAll(): Promise<void> {
-    const ranged = this.#filter?.since !== undefined ? rangeFlows : 0;
+    const ranged = this.isRange ? rangeFlows : 0;
     const wanted = isNewestFirst(this.#sort) ? ranged : rowLimit;
     while (this.more && !this.loading && this.rows.size < wanted) await this.#load(fullPageSize);
   }
@@ -213,7 +218,7 @@ export class FlowsModel {
     } finally {
       if (!signal.aborted) this.loading = false;
     }
-    this.#changed(true);
+    this.#changed(fromNewest);
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   apiQuery,
+  beyondCommand,
   columnKeys,
   command,
   followQuery,
@@ -23,6 +24,10 @@ const view: fc.Arbitrary<View> = fc.record(
         port: fc.integer({ min: 0, max: 65535 }).map(String),
         protocol: value,
         process: value,
+        unit: value,
+        container: value,
+        name: value,
+        dropped: fc.constantFrom("true", "false"),
         since: fc.constantFrom("15m", "1h30m", "2026-01-31T08:00:00Z"),
         until: fc.constantFrom("5m", "2026-01-31T08:00:00.250Z"),
       },
@@ -62,9 +67,10 @@ test.each([
   ["?sort=colour", `sort: "colour" is none of ${sortKeys.join(", ")}`],
   [
     "?colour=red",
-    '"colour" is none of ip, port, protocol, process, since, until, sort, flow, live, columns, at, service, map',
+    '"colour" is none of ip, port, protocol, process, unit, container, name, dropped, since, until, sort, flow, live, columns, at, service, map',
   ],
   ["?columns=source,colour", `columns: "source,colour" may list ${columnKeys.join(", ")}`],
+  ["?dropped=some", 'dropped: "some" is neither true nor false'],
   ["?at=noon", 'at: "noon" is not a time (2026-01-31T08:00:00Z)'],
   ["?map=huge", 'map: "huge" is none of off, large'],
 ])("%s is refused with what is wrong", (search, problem) => {
@@ -102,6 +108,11 @@ test("the command quotes what a shell would take apart", () => {
   expect(command({ process: "it's", port: "53" }, "--follow")).toBe(
     "x0 flows observe --port 53 --process 'it'\\''s' --follow",
   );
+});
+
+test("what the command cannot be asked for is known", () => {
+  expect(beyondCommand({ ip: "10.0.0.1", unit: "a.service", dropped: "true" })).toEqual(["unit", "dropped"]);
+  expect(command({ ip: "10.0.0.1", unit: "a.service" })).toBe("x0 flows observe --ip 10.0.0.1");
 });
 
 test("the command has no character that acts on the terminal it is pasted into", () => {

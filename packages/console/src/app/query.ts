@@ -4,7 +4,18 @@
  */
 import { isVisible } from "./visible.ts";
 
-export const filterKeys = ["ip", "port", "protocol", "process", "since", "until"] as const;
+export const filterKeys = [
+  "ip",
+  "port",
+  "protocol",
+  "process",
+  "unit",
+  "container",
+  "name",
+  "dropped",
+  "since",
+  "until",
+] as const;
 export type FilterKey = (typeof filterKeys)[number];
 /** An undefined value is as good as none: spread over a filter it takes one away. */
 export type Filter = Readonly<Partial<Record<FilterKey, string | undefined>>>;
@@ -95,6 +106,10 @@ const checks: Readonly<Record<FilterKey, (value: string) => string | undefined>>
     /^\d{1,5}$/.test(value) && Number(value) <= 65535 ? undefined : "is not a port (0 to 65535)",
   protocol: () => undefined,
   process: () => undefined,
+  unit: () => undefined,
+  container: () => undefined,
+  name: () => undefined,
+  dropped: (value) => (value === "true" || value === "false" ? undefined : "is neither true nor false"),
   since: checkMoment,
   until: checkMoment,
 };
@@ -191,9 +206,17 @@ export function followQuery({ since: _, until: __, ...filter }: Filter): string 
   return apiQuery(filter, { updates: "true" });
 }
 
-/** The command that shows the same flows in a terminal. */
+/** What `x0 flows observe` can be asked for. */
+const commandKeys: readonly FilterKey[] = ["ip", "port", "protocol", "process", "since", "until"];
+
+/** The filters that the command lacks. */
+export function beyondCommand(filter: Filter): readonly FilterKey[] {
+  return filterKeys.filter((key) => filter[key] !== undefined && !commandKeys.includes(key));
+}
+
+/** The command that shows the same flows in a terminal, less what is `beyondCommand`. */
 export function command(filter: Filter, more: string = ""): string {
-  const options = filterKeys.flatMap((key) => {
+  const options = commandKeys.flatMap((key) => {
     const value = filter[key];
     return value === undefined ? [] : [`--${key} ${shellWord(value)}`];
   });

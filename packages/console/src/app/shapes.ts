@@ -68,17 +68,16 @@ export interface Covers {
   readonly from: string;
   readonly to: string;
   readonly lostPackets: number;
-  /** Of the history: flows and events that found no room on their way to the disk. */
-  readonly lostFlows?: number;
+  /** Starts and ends of flows that found no room. */
   readonly lostEvents?: number;
-  /** Stretches of which nothing is known. */
+  /** Where something is missing, oldest first. */
   readonly gaps?: readonly Gap[];
 }
 
 export interface Gap {
   readonly from: string;
   readonly to: string;
-  readonly reason?: string;
+  readonly reason: string;
 }
 
 export interface FlowList {

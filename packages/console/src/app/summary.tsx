@@ -30,13 +30,7 @@ export function Summary({ model, view, onFeatures, onRelease }: Props) {
           covers from {moment(covers.from)} to {isLive(view) ? "now" : moment(covers.to)}
         </span>
       )}
-      {lostPackets !== undefined && (
-        <Lost
-          packets={lostPackets}
-          events={lostEvents + (covers?.lostEvents ?? 0)}
-          flows={covers?.lostFlows ?? 0}
-        />
-      )}
+      {lostPackets !== undefined && <Lost packets={lostPackets} events={lostEvents} />}
       {covers?.gaps !== undefined && covers.gaps.length > 0 && <Gaps gaps={covers.gaps} />}
       {off.length > 0 && (
         <button type="button" class="plain" onClick={onFeatures}>
@@ -60,13 +54,12 @@ function moment(iso: string): string {
 
 function Gaps({ gaps }: { gaps: readonly Gap[] }) {
   const ms = gaps.reduce((sum, { from, to }) => sum + Date.parse(to) - Date.parse(from), 0);
-  const each = gaps.slice(0, 10).map(({ from, to, reason }) => {
-    const why = reason === undefined ? "" : `: ${visible(reason)}`;
-    return `${clock(Date.parse(from))} to ${clock(Date.parse(to))}${why}`;
+  const each = gaps.slice(-10).map(({ from, to, reason }) => {
+    return `${moment(from)} to ${moment(to)}: ${visible(reason)}`;
   });
   return (
     <span
-      title={`${each.join("\n")}${gaps.length > each.length ? `\nand ${gaps.length - each.length} more` : ""}`}
+      title={`${each.join("\n")}${gaps.length > each.length ? `\nand ${gaps.length - each.length} earlier` : ""}`}
     >
       <Badge mark="warning">
         {gaps.length === 1 ? "1 gap" : `${count(gaps.length)} gaps`} of {duration(ms)}
@@ -75,21 +68,18 @@ function Gaps({ gaps }: { gaps: readonly Gap[] }) {
   );
 }
 
-function Lost({ packets, events, flows }: { packets: number; events: number; flows: number }) {
-  const lost = [
-    [packets, "packets"],
-    [flows, "flows"],
-  ] as const;
-  const some = lost.filter(([number]) => number > 0).map(([number, what]) => `${count(number)} ${what}`);
-  const title = `${exact(packets)} packets that the kernel counted and no flow holds; ${exact(events)} events that came too fast; ${exact(flows)} flows that found no room in the history`;
+function Lost({ packets, events }: { packets: number; events: number }) {
+  const some = [
+    ...(packets > 0 ? [`${count(packets)} packets`] : []),
+    ...(events > 0 ? [`${count(events)} events`] : []),
+  ];
+  const title = `${exact(packets)} packets that the kernel counted and no flow holds; ${exact(events)} starts and ends of flows that found no room`;
   const text = (
     <>
       <b>{some.length === 0 ? "0" : some.join(", ")}</b> lost
     </>
   );
-  return (
-    <span title={title}>{packets + events + flows > 0 ? <Badge mark="warning">{text}</Badge> : text}</span>
-  );
+  return <span title={title}>{some.length > 0 ? <Badge mark="warning">{text}</Badge> : text}</span>;
 }
 
 const reasons: Readonly<Record<string, string>> = {

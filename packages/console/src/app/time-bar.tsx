@@ -11,7 +11,7 @@ interface Props {
 
 const choices = ["live", ...presets, "custom"] as const;
 const titles: Readonly<Partial<Record<(typeof choices)[number], string>>> = {
-  live: "What the node has in memory, and what comes",
+  live: "The newest on record, and what comes",
   custom: "From one time to another",
 };
 

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, getJson } from "../api.ts";
 import type { FlowsModel } from "../model.ts";
-import type { EventList, Flow, FlowEvent, FlowList } from "../shapes.ts";
+import type { DnsEvent, EventList, Flow, FlowEvent, FlowList } from "../shapes.ts";
 
 /** The newest of a flow that has more: what a panel can still show. */
 const mostEvents = 500;
@@ -16,6 +16,8 @@ export interface FlowDetail {
   readonly flowAnswer: Answer;
   readonly events: readonly FlowEvent[];
   readonly eventsAnswer: Answer;
+  /** Answers of DNS that named the destination, the latest before the flow began, newest first. */
+  readonly lookups: readonly DnsEvent[];
 }
 
 /** @param id undefined while no flow is open */
@@ -28,6 +30,7 @@ export function useFlowDetail(id: string | undefined, model: FlowsModel): FlowDe
     flowAnswer: listed === undefined ? flowAnswer : "here",
     events,
     eventsAnswer,
+    lookups: useLookups(listed ?? asked),
   };
 }
 
@@ -76,6 +79,28 @@ function useEvents(id: string | undefined, model: FlowsModel): readonly [readonl
     };
   }, [id, model.health?.start]);
   return [events, answer];
+}
+
+/** As many as tell a name that hops between addresses from one that stays. */
+const mostLookups = 3;
+
+function useLookups(flow: Flow | undefined): readonly DnsEvent[] {
+  const [found, setFound] = useState<{ readonly id: string; readonly events: readonly DnsEvent[] }>();
+  const name = flow?.destination.name ?? undefined;
+  useEffect(() => {
+    if (flow === undefined || name === undefined) return;
+    const abort = new AbortController();
+    // The answer comes before the first packet, give or take a clock's tick.
+    const until = new Date(Date.parse(flow.start) + 1000).toISOString();
+    const query = new URLSearchParams({ kind: "dns", name, until, limit: String(mostLookups) });
+    getJson<EventList>(`/api/v1/flows/events?${query}`, abort.signal).then(
+      ({ events }) => setFound({ id: flow.id, events: events.filter((event) => event.kind === "dns") }),
+      // That there is no record of events is said by the timeline.
+      () => undefined,
+    );
+    return () => abort.abort();
+  }, [flow?.id, name]);
+  return found !== undefined && found.id === flow?.id ? found.events : [];
 }
 
 /** A node of an older version knows neither the route (404) nor the parameter (400). */

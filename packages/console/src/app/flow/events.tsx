@@ -1,9 +1,27 @@
 /** What happened on a flow, in the order of time. */
 import { absolute, bytes, clockMs, exact, latency } from "../format.ts";
 import { Badge } from "../icons.tsx";
-import type { Flow, FlowEvent } from "../shapes.ts";
+import type { DnsEvent, Flow, FlowEvent } from "../shapes.ts";
 import { visible } from "../visible.ts";
 import type { Answer } from "./detail.ts";
+
+/** How the destination got its name. */
+export function Lookups({ flow, lookups }: { flow: Flow; lookups: readonly DnsEvent[] }) {
+  if (flow.destination.name === null) return null;
+  return (
+    <div class="sec">
+      <h3>DNS</h3>
+      <ol class="timeline">
+        {lookups.map((event) => (
+          <Line key={JSON.stringify(event)} at={event.time}>
+            <What event={event} />
+          </Line>
+        ))}
+      </ol>
+      {lookups.length === 0 && <p class="s">The answer that named the destination is not on record.</p>}
+    </div>
+  );
+}
 
 interface Props {
   readonly flow: Flow;
@@ -42,11 +60,13 @@ function Line({ at, children }: { at: string; children: preact.ComponentChildren
 }
 
 function Missing({ answer, none }: { answer: Answer; none: boolean }) {
-  if (answer === "loading") return <p class="s">Asking the node for its DNS, requests and drops…</p>;
+  if (answer === "loading") return <p class="s">Asking the node for its DNS and drops…</p>;
   if (answer === "missing")
-    return <p class="s">This node does not keep DNS, requests and drops: only what comes now is shown.</p>;
-  if (answer !== "here") return <p class="note">DNS, requests and drops did not come: {answer.message}</p>;
-  return none ? <p class="s">No DNS, request or drop was seen on it.</p> : null;
+    return <p class="s">This node does not keep DNS and drops: only what comes now is shown.</p>;
+  if (answer !== "here") return <p class="note">DNS and drops did not come: {answer.message}</p>;
+  return none ? (
+    <p class="s">No DNS or drop was seen on it. Requests are told while they happen, and not kept.</p>
+  ) : null;
 }
 
 function What({ event }: { event: FlowEvent }) {

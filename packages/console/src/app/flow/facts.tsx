@@ -8,7 +8,7 @@ import { isLocal, partyAt, type Side } from "../services.ts";
 import type { Endpoint, Flow } from "../shapes.ts";
 import { visibleJson } from "../visible.ts";
 import type { FlowDetail } from "./detail.ts";
-import { Timeline } from "./events.tsx";
+import { Lookups, Timeline } from "./events.tsx";
 import { Both, Fact } from "./fact.tsx";
 import { Connection, Content, Drops, Translation } from "./insight.tsx";
 import { Process } from "./process.tsx";
@@ -52,6 +52,7 @@ export function Facts({ flow, detail, nowMs, onFilter, onService }: Props) {
       <Content flow={flow} />
       <Processes flow={flow} />
       <Translation translated={flow.translated} />
+      <Lookups flow={flow} lookups={detail.lookups} />
       <Timeline flow={flow} events={detail.events} answer={detail.eventsAnswer} />
       <div class="sec">
         <h3>Kernel</h3>
@@ -131,7 +132,10 @@ function Actions({ flow, onFilter, onService }: Pick<Props, "flow" | "onFilter" 
       {only("only this destination", { ip: flow.destination.ip })}
       {flow.destination.port > 0 &&
         only(`only port ${flow.destination.port}`, { port: String(flow.destination.port) })}
+      {flow.destination.name !== null && only("only this name", { name: flow.destination.name })}
       {process !== null && only("only this process", { process: process.comm })}
+      {process?.unit != null && only("only this unit", { unit: process.unit })}
+      {process?.container != null && only("only this container", { container: process.container })}
       {here !== undefined && (
         <button type="button" onClick={() => onService(partyAt(flow, here).key)}>
           show in the map

@@ -100,7 +100,8 @@ function summary({ nodes, hiddenEdges, edges }: Graph, scope: string): string {
   const more = hiddenEdges > 0 ? `, ${exact(hiddenEdges)} more not drawn` : "";
   const services = nodes.filter(isService).reduce((sum, { members }) => sum + members, 0);
   const hosts = nodes.reduce((sum, { members }) => sum + members, 0) - services;
-  return `${exact(services)} services here, ${exact(hosts)} hosts ${scope}: ${exact(edges.length)} lines${more}`;
+  const many = (number: number, what: string): string => `${exact(number)} ${what}${number === 1 ? "" : "s"}`;
+  return `${many(services, "service")} here, ${many(hosts, "host")} ${scope}: ${many(edges.length, "line")}${more}`;
 }
 
 interface ChosenProps {
@@ -126,9 +127,11 @@ function Chosen({ node, onSelect, onFilter }: ChosenProps) {
   );
 }
 
-/** What the node's API can select flows by; a name or a unit it cannot yet. */
-function filterOf({ kind, label }: MapNode): Filter | undefined {
-  if (kind === "process") return { process: label };
-  if (kind === "address" || (kind === "network" && label.includes("/"))) return { ip: label };
+/** What selects the flows of a node; of those that share the last node nothing does. */
+function filterOf({ kind, key, label }: MapNode): Filter | undefined {
+  if (kind === "unit" || kind === "container") return { [kind]: key.slice(kind.length + 1) };
+  if (kind === "process" || kind === "name") return { [kind]: label };
+  if (kind === "address") return { ip: label };
+  if (kind === "network") return label.includes("/") ? { ip: label } : { name: label };
   return undefined;
 }
