@@ -241,7 +241,7 @@ export function testRun(
 export function programInfo(
   libc: Libc,
   program: number,
-): { id: number; name: string; runSeconds: number; runs: bigint } {
+): { id: number; name: string; runSeconds: number; runs: bigint; missed: bigint } {
   const info = libc.allocate(232);
   try {
     const { bytes, view } = attributes(16);
@@ -255,6 +255,8 @@ export function programInfo(
       name: cString(info.bytes.subarray(64, 80)),
       runSeconds: Number(info.view.getBigUint64(192, true)) / 1e9,
       runs: info.view.getBigUint64(200, true),
+      // It did not run because it was running on that CPU already.
+      missed: info.view.getBigUint64(208, true),
     };
   } finally {
     info.free();

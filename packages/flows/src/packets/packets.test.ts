@@ -17,6 +17,7 @@ import {
   requireKernel,
   route,
   run,
+  tcpServer,
   tcpTraffic,
   udpTraffic,
 } from "../../../../test/lab/index.ts";
@@ -293,6 +294,38 @@ test("the kernel's filter takes what the same filter takes of the file, for pack
     expect(taken.map(hex), JSON.stringify(query)).toEqual(expected.map(hex));
     expect(expected.length).toBeGreaterThan(10);
   }
+});
+
+test("a process's packets, both ways, and nobody else's", async () => {
+  await using net = await pair();
+  const { client, server } = net;
+  using observed = observe({ namespaces: [server.path] });
+  const running = start(server, { process: "bash", ip: "10.77.1.0/24" }, { flows: observed.capture.maps });
+  const host = (await client.addresses("eth0"))[0] as string;
+  const shape = { host, port: 0, connections: 1, requestBytes: 1, replyBytes: 10, writeBytes: 100 };
+  await using listening = await tcpServer(client, shape);
+  const { port } = listening.ready;
+  await run(["bash", "-ec", `exec 3<>/dev/tcp/${host}/${port}; printf x >&3; read -u 3 -N 10`], {
+    places: [server],
+  });
+  await listening.result;
+  await udpTraffic({ sender: client, receivers: [server], host: net.right.ipv4, count: 5, sizeBytes: 10 });
+  const rows = await tshark(await running.file(), ["tcp.port", "frame.comment", "ip.src"]);
+  expect(rows.length).toBeGreaterThan(6);
+  expect(new Set(rows.map(([, , source]) => source))).toEqual(new Set([host, net.right.ipv4]));
+  for (const [, comment] of rows) expect(comment).toMatch(/(from|to) bash \(pid \d+/);
+});
+
+test("every drop of a flood is taken or counted as lost", async () => {
+  await using net = await pair();
+  const running = start(net.server, { on_drop: "true", protocol: "udp" }, { isPolled: false });
+  const count = 30_000;
+  const to = { sender: net.client, receivers: [], port: 4242, sizeBytes: 1200, lossy: true };
+  await udpTraffic({ ...to, host: net.right.ipv4, count });
+  const file = await running.file();
+  const { packets } = await readCapture(file);
+  expect(packets).toBeLessThan(count);
+  expect(packets + (await lostOf(file))).toBeGreaterThanOrEqual(count);
 });
 
 test("a router's devices show both sides of a translated packet, each on its own interface", async () => {

@@ -12,7 +12,7 @@ import { type Attachments, openAttachments } from "../capture/attachments.ts";
 import { processTest } from "../filter.ts";
 import type { FlowProcess } from "../flow.ts";
 import { kernelDropReasons } from "../insight/drop-reasons.ts";
-import { mapAccess, openRawTracepoint, readBatches } from "../kernel/bpf.ts";
+import { mapAccess, openRawTracepoint, programInfo, readBatches } from "../kernel/bpf.ts";
 import { possibleCpus } from "../kernel/cpus.ts";
 import { kernelError, type Libc, type Memory } from "../kernel/libc.ts";
 import { type NetworkNamespace, namespaceCookie } from "../kernel/namespaces.ts";
@@ -159,9 +159,17 @@ export function openPackets(libc: Libc, options: PacketsOptions, clock: Clock): 
     return ring.drain(takePacket, limit);
   };
 
+  const missed = (): number => Number(programInfo(libc, loaded.programs.x0_take_dropped).missed);
+
   const writeStatistics = (nowMs: number): void => {
     statisticsMs = nowMs;
     const read = counts.read();
+    if (isDrops) {
+      // A drop while another is taken on the same CPU: whether it would have matched nobody knows.
+      const { matched, lost } = read.get(placeOf(0, 0, true)) ?? { matched: 0, lost: 0 };
+      const more = missed();
+      read.set(placeOf(0, 0, true), { matched: matched + more, lost: lost + more });
+    }
     for (const [place, { lost }] of read)
       if (lost > 0 && !interfaces.has(place)) {
         const [netns, index, isDropped] = partsOf(place);
