@@ -10,26 +10,31 @@ const MOST = 2 ** 41;
 const CPUS = 1024;
 
 interface Difference {
-  /** Writes differences to `out`. @returns false where one would not be exact. */
-  subtract(values: Float64Array, out: Float64Array, columns: Columns, from: number): boolean;
+  /**
+   * Writes differences to `out`.
+   * @returns what they count from, to be kept beside them; undefined where one would not be exact.
+   */
+  subtract(values: Float64Array, out: Float64Array, columns: Columns, from: number): number | undefined;
   /** In place. */
-  restore(values: Float64Array, columnOf: (column: number) => Float64Array): void;
+  restore(values: Float64Array, base: number, columnOf: (column: number) => Float64Array): void;
 }
 
 export const differences: Readonly<Record<number, Difference>> = {
   [column.end]: {
     subtract(values, out) {
-      let last = 0;
-      return every(values, (value, row) => {
+      const base = values[0] as number;
+      let last = base;
+      for (let row = 0; row < values.length; row++) {
+        const value = values[row] as number;
         const difference = fold(value - last);
+        if (difference >= MOST) return undefined;
         out[row] = difference;
         last = value;
-        // The first one is the time itself.
-        return row === 0 || difference < MOST;
-      });
+      }
+      return base;
     },
-    restore(values) {
-      let last = 0;
+    restore(values, base) {
+      let last = base;
       for (let row = 0; row < values.length; row++) {
         last += unfold(values[row] as number);
         values[row] = last;
@@ -38,20 +43,21 @@ export const differences: Readonly<Record<number, Difference>> = {
   },
   [column.cookie]: {
     subtract(values, out) {
-      let last = 0;
-      return every(values, (value, row) => {
-        if (value === 0) {
-          out[row] = 0;
-          return true;
-        }
+      const base = values.find((value) => value !== 0) ?? 0;
+      let last = base;
+      for (let row = 0; row < values.length; row++) {
+        const value = values[row] as number;
+        out[row] = 0;
+        if (value === 0) continue;
         const difference = fold(value - last);
+        if (difference >= MOST) return undefined;
         out[row] = difference + 1;
         last = value;
-        return difference < MOST;
-      });
+      }
+      return base;
     },
-    restore(values) {
-      let last = 0;
+    restore(values, base) {
+      let last = base;
       for (let row = 0; row < values.length; row++) {
         if (values[row] === 0) continue;
         last += unfold((values[row] as number) - 1);
@@ -61,37 +67,47 @@ export const differences: Readonly<Record<number, Difference>> = {
   },
   [column.id]: {
     subtract(values, out) {
-      const latest = perCpu();
-      return every(values, (value, row) => {
+      const base = Math.floor((values[0] as number) / CPUS);
+      const sequences = new Float64Array(CPUS).fill(-1);
+      let latest = base;
+      for (let row = 0; row < values.length; row++) {
+        const value = values[row] as number;
         const cpu = value % CPUS;
+        const known = sequences[cpu] as number;
         const sequence = (value - cpu) / CPUS;
-        const difference = fold(sequence - latest.of(cpu));
+        const difference = fold(sequence - (known < 0 ? latest : known));
+        if (difference >= MOST) return undefined;
         out[row] = difference * CPUS + cpu;
-        latest.set(cpu, sequence);
-        return difference < MOST;
-      });
+        sequences[cpu] = sequence;
+        latest = sequence;
+      }
+      return base;
     },
-    restore(values) {
-      const latest = perCpu();
+    restore(values, base) {
+      // The latest of each CPU; of one that is new, that of the CPU before.
+      const sequences = new Float64Array(CPUS).fill(-1);
+      let latest = base;
       for (let row = 0; row < values.length; row++) {
         const stored = values[row] as number;
         const cpu = stored % CPUS;
-        const sequence = latest.of(cpu) + unfold((stored - cpu) / CPUS);
-        values[row] = sequence * CPUS + cpu;
-        latest.set(cpu, sequence);
+        const known = sequences[cpu] as number;
+        latest = (known < 0 ? latest : known) + unfold((stored - cpu) / CPUS);
+        sequences[cpu] = latest;
+        values[row] = latest * CPUS + cpu;
       }
     },
   },
   [column.start]: {
     subtract(values, out, columns, from) {
       const ends = columns[column.end] as Float64Array;
-      return every(values, (value, row) => {
-        const difference = fold((ends[from + row] as number) - value);
+      for (let row = 0; row < values.length; row++) {
+        const difference = fold((ends[from + row] as number) - (values[row] as number));
+        if (difference >= MOST) return undefined;
         out[row] = difference;
-        return difference < MOST;
-      });
+      }
+      return 0;
     },
-    restore(values, columnOf) {
+    restore(values, _, columnOf) {
       const ends = columnOf(column.end);
       for (let row = 0; row < values.length; row++)
         values[row] = (ends[row] as number) - unfold(values[row] as number);
@@ -100,12 +116,13 @@ export const differences: Readonly<Record<number, Difference>> = {
   [column.connect]: {
     subtract(values, out, columns, from) {
       const rtts = columns[column.rtt] as Float64Array;
-      return every(values, (value, row) => {
+      for (let row = 0; row < values.length; row++) {
+        const value = values[row] as number;
         out[row] = value === 0 ? 0 : fold(value - (rtts[from + row] as number)) + 1;
-        return true;
-      });
+      }
+      return 0;
     },
-    restore(values, columnOf) {
+    restore(values, _, columnOf) {
       const rtts = columnOf(column.rtt);
       for (let row = 0; row < values.length; row++)
         if (values[row] !== 0) values[row] = (rtts[row] as number) + unfold((values[row] as number) - 1);
@@ -113,28 +130,10 @@ export const differences: Readonly<Record<number, Difference>> = {
   },
 };
 
-function every(values: Float64Array, take: (value: number, row: number) => boolean): boolean {
-  for (let row = 0; row < values.length; row++) if (!take(values[row] as number, row)) return false;
-  return true;
-}
-
 function fold(difference: number): number {
   return difference >= 0 ? 2 * difference : -2 * difference - 1;
 }
 
 function unfold(folded: number): number {
   return folded % 2 === 0 ? folded / 2 : -(folded + 1) / 2;
-}
-
-/** The latest sequence of each CPU; of one that is new, that of the CPU before. */
-function perCpu(): { of(cpu: number): number; set(cpu: number, sequence: number): void } {
-  const sequences = new Float64Array(CPUS).fill(-1);
-  let latest = 0;
-  return {
-    of: (cpu) => ((sequences[cpu] as number) < 0 ? latest : (sequences[cpu] as number)),
-    set(cpu, sequence) {
-      sequences[cpu] = sequence;
-      latest = sequence;
-    },
-  };
 }

@@ -5,7 +5,6 @@
 import { setImmediate } from "node:timers/promises";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { FlowEvent, FlowEventKind } from "../event.ts";
-import type { PackedBlock } from "./block.ts";
 import { formatCursor, parseCursor } from "./cursor.ts";
 import {
   compileEventFilter,
@@ -17,6 +16,7 @@ import {
 } from "./event-query.ts";
 import type { BlockEntry } from "./file.ts";
 import { type Newest, newest } from "./newest.ts";
+import type { PackedBlock } from "./packed.ts";
 import { qualified } from "./rows.ts";
 import type { Store, StoreWriter } from "./store.ts";
 

@@ -2,9 +2,11 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { databaseError, openDatabase } from "@x0tta6bl4/core";
-import type { Block } from "./block.ts";
-import { type BlockPart, type BlockSpan, type PackedBlock, unpackBlock } from "./block.ts";
+import type { Block, BlockSpan } from "./block.ts";
+
 import type { CoverageRow } from "./coverage.ts";
+import type { BlockPart, PackedBlock } from "./packed.ts";
+import { unpackBlock } from "./unpack.ts";
 
 /** Told apart from other databases by this, at byte 68 of the file (sqlite.org/fileformat2.html §1.3.12). */
 const APPLICATION_ID = 0x78_30_66_68;

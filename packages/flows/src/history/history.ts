@@ -29,7 +29,9 @@ export interface HistoryOptions {
   readonly flushMs?: number;
 }
 
-export interface History extends Sink, HistoryCalls {}
+export interface History extends Sink, HistoryCalls {
+  sizeBytes(): number;
+}
 
 /** After a step of the clock nothing is deleted for its age until this has passed: it may step back. */
 const TRUST_AFTER_STEP_MS = 3_600_000;
@@ -121,6 +123,7 @@ export function openHistory(options: HistoryOptions): History {
       const covers = (of: { readonly sinceMs: number; readonly untilMs: number }) => ledger.covers(of, nowMs);
       return summarize({ store, recorder, keeper, covers }, query, nowMs);
     },
+    sizeBytes: () => store.sizeBytes(),
     features(): readonly Feature[] {
       const detail = `${formatBytes(store.sizeBytes())} in ${folder}`;
       const lost = recordsLost === 0 ? "" : `; ${recordsLost} records lost`;

@@ -3,11 +3,12 @@
  * as a small block; when it is full, one block replaces the small ones. A crash costs what was not written yet.
  */
 import { RECORD_WORDS, type RecordReader, readBatch, recordWord } from "../recording/record.ts";
-import { BLOCK_ROWS, packBlock } from "./block.ts";
+import { BLOCK_ROWS } from "./block.ts";
 import { column, copyRow, createRows, type Rows, setRow } from "./columns.ts";
 import { createDictionaries, type Dictionaries } from "./dictionaries.ts";
 import type { BlockKind } from "./file.ts";
 import { createOpenFlows, type OpenFlows } from "./open-flows.ts";
+import { packBlock } from "./pack.ts";
 import { ended, recordsOf } from "./rows.ts";
 import type { Store, StoreWriter } from "./store.ts";
 import { createYoung, type Young } from "./young.ts";

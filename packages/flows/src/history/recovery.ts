@@ -3,10 +3,11 @@
  * run that ended well have it already.
  */
 import { readBatch } from "../recording/record.ts";
-import { BLOCK_ROWS, packBlock } from "./block.ts";
+import { BLOCK_ROWS } from "./block.ts";
 import { column, createRows, setRow } from "./columns.ts";
 import { createDictionaries } from "./dictionaries.ts";
 import type { BlockEntry } from "./file.ts";
+import { packBlock } from "./pack.ts";
 import { ended, recordsOf } from "./rows.ts";
 import type { Partition, Store } from "./store.ts";
 

@@ -2,7 +2,6 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, X0Error } from "@x0tta6bl4/core";
-import type { PackedBlock } from "./block.ts";
 import type { CoverageRow } from "./coverage.ts";
 import {
   type BlockEntry,
@@ -11,6 +10,7 @@ import {
   isHistoryFile,
   openHistoryFile,
 } from "./file.ts";
+import type { PackedBlock } from "./packed.ts";
 
 const HOUR_MS = 3_600_000;
 /** Files open at once: each holds descriptors, and up to 1 MB of pages. */

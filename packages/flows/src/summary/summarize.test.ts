@@ -112,7 +112,7 @@ test("drops, failures of DNS and scans come from events, and hostile names stay 
   const time = new Date(traffic.nowMs).toISOString();
   const parties = { time, flow: flow.id, source, destination, protocol, netns, process };
   const name = "\u001b[2Jevil\u202e.example";
-  const dns = {
+  const dns: Omit<DnsEvent, "rcode"> = {
     ...parties,
     kind: "dns",
     name,
@@ -121,7 +121,7 @@ test("drops, failures of DNS and scans come from events, and hostile names stay 
     ttlSeconds: null,
     latencyMs: 2,
   };
-  const drop = {
+  const drop: Omit<DropEvent, "reason"> = {
     ...parties,
     kind: "drop",
     fromSource: true,

@@ -1,0 +1,160 @@
+/** Rows → a packed block: see `packed.ts` for its form. */
+import { column, columnGroups, type Rows } from "./columns.ts";
+import type { Dictionaries } from "./dictionaries.ts";
+import { differences } from "./differences.ts";
+import {
+  type ColumnShape,
+  compress,
+  dictionaryOf,
+  form,
+  type Header,
+  listNames,
+  type PackedBlock,
+  processesToJson,
+  TABLE_SIZE,
+} from "./packed.ts";
+import { planesOf, writePlanes } from "./planes.ts";
+
+/** Packs rows `from` to `to`. O(rows × columns) */
+export function packBlock(rows: Rows, from: number, to: number, all: Dictionaries): PackedBlock {
+  const count = to - from;
+  const used = localDictionaries(all);
+  const columns: ColumnShape[] = [];
+  const values = new Float64Array(count);
+  const scratch = new Float64Array(count);
+  const groups = columnGroups.map((group) => {
+    const planes = group.map((index) => {
+      values.set((rows.columns[index] as Float64Array).subarray(from, to));
+      const dictionary = dictionaryOf.get(index);
+      if (dictionary !== undefined) used[dictionary].take(values);
+      const { shape, stored } = shapeOf(index, values, scratch, rows, from);
+      columns[index] = shape;
+      const bytes = new Uint8Array(shape[0] * count);
+      writePlanes(stored, count, shape[0], bytes, 0);
+      return bytes;
+    });
+    return compress(Buffer.concat(planes));
+  });
+  const [cold] = groups.splice(-1) as [Uint8Array];
+  const dictionaries = [
+    compress(transposed(all.addresses.words, used.addresses.indexes)),
+    ...listNames.map((name) => {
+      const { indexes } = used[name];
+      if (indexes.length === 1) return new Uint8Array(0);
+      const list =
+        name === "processes"
+          ? processesToJson(indexes.map((index) => all.processes[index] ?? null))
+          : indexes.map((index) => all[name][index]);
+      return compress(Buffer.from(JSON.stringify(list)));
+    }),
+  ];
+  const header: Header = {
+    columns,
+    groups: groups.map((bytes) => bytes.length),
+    addresses: used.addresses.indexes.length,
+    dictionaries: dictionaries.map((bytes) => bytes.length),
+  };
+  const [minStartMs, maxStartMs] = range(rows.columns[column.start] as Float64Array, from, to);
+  const [minEndMs, maxEndMs] = range(rows.columns[column.end] as Float64Array, from, to);
+  return {
+    count,
+    minStartMs,
+    maxStartMs,
+    minEndMs,
+    maxEndMs,
+    header: JSON.stringify(header),
+    dictionaries: Buffer.concat(dictionaries),
+    hot: Buffer.concat(groups),
+    cold,
+  };
+}
+
+/** How a column is stored, and the values for its planes. */
+function shapeOf(
+  index: number,
+  values: Float64Array,
+  scratch: Float64Array,
+  rows: Rows,
+  from: number,
+): { readonly shape: ColumnShape; readonly stored: Float64Array } {
+  const plain = planesOf(values, values.length);
+  if (plain.planes === 0) return { shape: [0, plain.constant, form.values], stored: values };
+  const base = differences[index]?.subtract(values, scratch, rows.columns, from);
+  if (base !== undefined) {
+    const { planes, constant } = planesOf(scratch, values.length);
+    // The base of differences that are all the same does not fit beside what they are.
+    if (planes > 0) return { shape: [planes, base, form.differences], stored: scratch };
+    if (constant === 0) return { shape: [1, base, form.differences], stored: scratch };
+  }
+  const table = plain.planes > 1 ? tableOf(values, scratch) : undefined;
+  if (table !== undefined) return { shape: [1, 0, form.table, table], stored: scratch };
+  return { shape: [plain.planes, 0, form.values], stored: values };
+}
+
+/** Few values become places in a table of them; undefined where there are more. */
+function tableOf(values: Float64Array, places: Float64Array): number[] | undefined {
+  const known = new Map<number, number>();
+  for (let row = 0; row < values.length; row++) {
+    const value = values[row] as number;
+    let place = known.get(value);
+    if (place === undefined) {
+      if (known.size === TABLE_SIZE) return undefined;
+      place = known.size;
+      known.set(value, place);
+    }
+    places[row] = place;
+  }
+  return [...known.keys()];
+}
+
+function range(values: Float64Array, from: number, to: number): [least: number, most: number] {
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let index = from; index < to; index++) {
+    const value = values[index] as number;
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return [least, most];
+}
+
+/** 16 planes of the named addresses. */
+function transposed(words: Uint32Array, indexes: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  const planes = new Uint8Array(16 * indexes.length);
+  for (const [at, index] of indexes.entries())
+    for (let byte = 0; byte < 16; byte++)
+      planes[byte * indexes.length + at] = bytes[16 * index + byte] as number;
+  return planes;
+}
+
+interface Local {
+  /** Which entries the block needs, in the order in which it first does. */
+  readonly indexes: number[];
+  /** Replaces indexes of all by those of the block. */
+  take(values: Float64Array): void;
+}
+
+function localDictionaries(all: Dictionaries): Record<"addresses" | (typeof listNames)[number], Local> {
+  const local = (size: number, first: readonly number[]): Local => {
+    const places = new Uint32Array(size);
+    const indexes = [...first];
+    for (const [at, index] of first.entries()) places[index] = at + 1;
+    return {
+      indexes,
+      take(values) {
+        for (let at = 0; at < values.length; at++) {
+          const index = values[at] as number;
+          if (places[index] === 0) places[index] = indexes.push(index);
+          values[at] = (places[index] as number) - 1;
+        }
+      },
+    };
+  };
+  // Number 0 of a list stands for nothing, in a block too.
+  return {
+    addresses: local(all.addresses.count, []),
+    strings: local(all.strings.length, [0]),
+    processes: local(all.processes.length, [0]),
+    translations: local(all.translations.length, [0]),
+  };
+}

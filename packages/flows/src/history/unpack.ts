@@ -1,0 +1,126 @@
+/** A packed block → rows to look at; each part is read and unpacked when it is first needed. */
+import type { FlowProcess } from "../flow.ts";
+import { addressesThat, type Block } from "./block.ts";
+import { columnGroups, columnNames } from "./columns.ts";
+import type { Translation } from "./dictionaries.ts";
+import { differences } from "./differences.ts";
+import {
+  type BlockPart,
+  type ColumnShape,
+  coldGroup,
+  decompress,
+  decompressJson,
+  form,
+  groupOf,
+  parseHeader,
+  processesFromJson,
+  stringsFromJson,
+  translationsFromJson,
+} from "./packed.ts";
+import { planeValue, readPlanes } from "./planes.ts";
+
+const noTranslations: readonly Translation[] = [{ source: "", destination: "" }];
+
+/**
+ * @param part reads one of the three.
+ * @throws RangeError, SyntaxError or zlib's errors, here or later, for what `packBlock` has not written
+ */
+export function unpackBlock(count: number, headerText: string, part: (name: BlockPart) => Uint8Array): Block {
+  const header = parseHeader(count, headerText);
+  const columns: (Float64Array | undefined)[] = [];
+  const groups: (Uint8Array | undefined)[] = [];
+  const parts = new Map<BlockPart, Uint8Array>();
+  const frame = (name: BlockPart, lengths: readonly number[], index: number): Uint8Array => {
+    const bytes = parts.get(name) ?? part(name);
+    parts.set(name, bytes);
+    let from = 0;
+    for (let before = 0; before < index; before++) from += lengths[before] as number;
+    return bytes.subarray(from, from + (lengths[index] as number));
+  };
+  const shapeOf = (index: number): ColumnShape => header.columns[index] as ColumnShape;
+  const offsets = columnNames.map(() => 0);
+  const lengths = columnGroups.map((group) => {
+    let length = 0;
+    for (const index of group) {
+      offsets[index] = length;
+      length += shapeOf(index)[0] * count;
+    }
+    return length;
+  });
+  const planesOf = (index: number): Uint8Array => {
+    const group = groupOf[index] as number;
+    const known = groups[group];
+    if (known !== undefined) return known;
+    const packed = group === coldGroup ? part("cold") : frame("hot", header.groups, group);
+    const bytes = decompress(packed, lengths[group] as number);
+    groups[group] = bytes;
+    return bytes;
+  };
+  const columnOf = (index: number): Float64Array => {
+    const known = columns[index];
+    if (known !== undefined) return known;
+    const [planes, base, kind, table] = shapeOf(index);
+    let values: Float64Array;
+    if (planes === 0) values = new Float64Array(count).fill(base);
+    else {
+      values = readPlanes(planesOf(index), offsets[index] as number, count, planes);
+      if (kind === form.differences) differences[index]?.restore(values, base, columnOf);
+      if (kind === form.table)
+        for (let row = 0; row < count; row++) values[row] = table?.[values[row] as number] ?? 0;
+    }
+    columns[index] = values;
+    return values;
+  };
+  const list = <T>(index: number, none: readonly T[], from: (value: unknown) => readonly T[]) => {
+    let known: readonly T[] | undefined;
+    return (): readonly T[] => {
+      if (known !== undefined) return known;
+      const packed = frame("dictionaries", header.dictionaries, index);
+      known = packed.length === 0 ? none : from(decompressJson(packed));
+      return known;
+    };
+  };
+  let addresses: Uint8Array | undefined;
+  const addressPlanes = (): Uint8Array => {
+    addresses ??= decompress(frame("dictionaries", header.dictionaries, 0), 16 * header.addresses);
+    return addresses;
+  };
+  const strings = list<string>(1, [""], stringsFromJson);
+  const processes = list<FlowProcess | null>(2, [null], processesFromJson);
+  const translations = list<Translation>(3, noTranslations, translationsFromJson);
+  return {
+    count,
+    column: columnOf,
+    value(index, row) {
+      const known = columns[index];
+      if (known !== undefined) return known[row] as number;
+      const [planes, base, kind, table] = shapeOf(index);
+      if (planes === 0) return base;
+      if (kind === form.differences) return columnOf(index)[row] as number;
+      const value = planeValue(planesOf(index), offsets[index] as number, count, planes, row);
+      return kind === form.table ? (table?.[value] ?? 0) : value;
+    },
+    addressCount: header.addresses,
+    address(index, into, at) {
+      const planes = addressPlanes();
+      for (let byte = 0; byte < 16; byte++)
+        into[at + byte] = planes[byte * header.addresses + index] as number;
+    },
+    addressesWhere(test, prefix) {
+      // The last whole byte of the prefix tells most addresses apart.
+      const byte = (prefix.prefixBits >> 3) - 1;
+      if (byte < 0) return addressesThat(test, this);
+      const plane = addressPlanes().subarray(byte * header.addresses);
+      return addressesThat(test, this, { plane, value: prefix.bytes[byte] as number });
+    },
+    get strings() {
+      return strings();
+    },
+    get processes() {
+      return processes();
+    },
+    get translations() {
+      return translations();
+    },
+  };
+}
