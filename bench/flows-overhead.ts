@@ -1,8 +1,9 @@
 /**
  * What observing costs the traffic: streams between two namespaces over veth, of 64-byte datagrams and of TCP, in
- * pairs of 250 ms windows, one with nothing on the receiver's side and one with the agent in its defaults (or with
- * softflowd) there, in random order. Kept is the second's goodput by the first's. Observers are started for their
- * window and ended after it, as their hooks on sockets and on dropped packets would act on other namespaces too.
+ * windows of 250 ms. A window with the agent in its defaults (or with softflowd) on the receiver's side is paired with
+ * those before and after it, which have nothing there; the order is random. Kept is its goodput by theirs. Observers
+ * are started for their window and ended after it, as their hooks on sockets and on dropped packets would act on other
+ * namespaces too.
  *
  * Goodput of datagrams is what the receiving process reads, of TCP the bytes that arrive. What reaches the interface
  * is in the notes: there the observer's work on each packet weighs, and not what its process takes from the others.
@@ -25,12 +26,13 @@ import type { Bench } from "./lib/bench.ts";
 import { median, quartiles, round } from "./lib/statistics.ts";
 import { type Counters, difference, type Stream, startStream, type Window } from "./lib/stream.ts";
 
-const streamKinds = ["udp64", "tcp"] as const;
-type StreamKind = (typeof streamKinds)[number];
+/** Starting costs more than running, and is no part of it. */
+const SETTLE_MS = 500;
 /** A flow table is read once a second. */
 const LONGEST_WAIT_MS = 5000;
 const POLL_MS = 50;
 
+type StreamKind = "udp64" | "tcp";
 type Streams = Readonly<Record<StreamKind, Stream>>;
 /** `nothing` once more, as a control of the method. */
 type Observer = "agent" | "softflowd" | "nothing";
@@ -59,17 +61,17 @@ export const run: Bench = async ({ quick, seed, note }) => {
   const record = (key: string, value: number): void => {
     ratios.set(key, [...(ratios.get(key) ?? []), value]);
   };
+  let before = await windows(streams);
   for (let pair = 0; pair < pairs; pair++)
     for (const observer of shuffled(observers, random.below)) {
-      const isBareFirst = random.below(2) === 0;
-      const early = isBareFirst ? await windows(streams) : undefined;
       const observed = await observedBy(observer, receiver, streams, tally);
-      const bare = early ?? (await windows(streams));
-      for (const kind of streamKinds)
-        record(`${observer} ${kind}`, goodput(kind, observed) / goodput(kind, bare));
-      record(`${observer} arriving`, arriving(observed) / arriving(bare));
-      record("bare udp64", goodput("udp64", bare));
-      record("bare tcp", goodput("tcp", bare));
+      const after = await windows(streams);
+      const bare = (of: (windows: Windows) => number): number => (of(before) + of(after)) / 2;
+      for (const [name, of] of Object.entries(goodputs)) {
+        record(`${observer} ${name}`, of(observed) / bare(of));
+        record(`bare ${name}`, of(after));
+      }
+      before = after;
     }
   for (const [key, values] of ratios) note(described(key, values));
   const kept = (key: string): number | undefined => {
@@ -105,12 +107,14 @@ async function observedBy(
   if (observer === "softflowd") {
     const command = ["softflowd", "-d", "-i", "eth0", "-c", "none", "-p", "/dev/null"];
     await using running = await start(command, /starting data collection/, { places: receiver });
+    await sleep(SETTLE_MS);
     const measured = await windows(streams);
     await running.stop();
     return measured;
   }
   await using agent = await startAgent({ places: receiver });
   await agent.observes(2);
+  await sleep(SETTLE_MS);
   const before = streams.udp64.counters();
   const udp64 = await streams.udp64.window();
   const between = streams.udp64.counters();
@@ -165,15 +169,12 @@ function packetsOf(flows: readonly Flow[], wanted: string): number {
     .reduce((sum, { packets }) => sum + packets.sent + packets.received, 0);
 }
 
-/** A second's datagrams, or bytes of TCP. */
-function goodput(kind: StreamKind, measured: Windows): number {
-  const { counted, seconds } = measured[kind];
-  return (kind === "tcp" ? counted.receivedBytes : counted.datagramsRead) / seconds;
-}
-
-function arriving({ udp64 }: Windows): number {
-  return udp64.counted.receivedPackets / udp64.seconds;
-}
+/** Of a second: datagrams that were read, bytes of TCP, datagrams that arrived at the interface. */
+const goodputs: Readonly<Record<string, (windows: Windows) => number>> = {
+  udp64: ({ udp64 }) => udp64.counted.datagramsRead / udp64.seconds,
+  tcp: ({ tcp }) => tcp.counted.receivedBytes / tcp.seconds,
+  arriving: ({ udp64 }) => udp64.counted.receivedPackets / udp64.seconds,
+};
 
 function described(key: string, values: readonly number[]): string {
   const [lower, upper] = quartiles(values);
