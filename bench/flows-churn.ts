@@ -30,7 +30,7 @@ export const run: Bench = async ({ quick, seed, note }) => {
   const [from, to] = await connect(sender, host, { offloads: false });
   await swallow(host, to.name);
   await using agent = await startAgent({}, host);
-  while (!(await isObserving(agent))) await sleep(20);
+  await agent.observes(2);
 
   using _ = runTimeStatistics();
   const flows = FLOWS_PER_SECOND * seconds;
@@ -82,11 +82,6 @@ interface Sent {
   /** That arrived. */
   readonly packets: number;
   readonly refused: number;
-}
-
-async function isObserving(agent: Agent): Promise<boolean> {
-  const { parts } = await agent.get<{ parts: unknown }>("/api/v1/health");
-  return / on 2 devices"/.test(JSON.stringify(parts));
 }
 
 async function accounts(agent: Agent): Promise<Accounts> {

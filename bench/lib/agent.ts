@@ -19,6 +19,8 @@ export interface Agent extends AsyncDisposable {
   /** Resident set size now, workers included. 1 MB = 10⁶ bytes. */
   residentMb(): number;
   openFiles(): number;
+  /** Resolves once it counts on so many devices: it attaches to most of them after it is ready. */
+  observes(devices: number): Promise<void>;
   /** @throws Error with the last that it said if it has ended */
   assertRunning(): void;
   /** A JSON answer over the agent's socket. */
@@ -93,6 +95,10 @@ export async function startAgent(
     residentMb() {
       const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
       return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
+    },
+    async observes(devices) {
+      const wanted = new RegExp(` on ${devices} devices?"`);
+      while (!wanted.test(await text("/api/v1/health"))) await sleep(20);
     },
     assertRunning() {
       if (!running()) throw new Error(`x0 up ended with ${child.exitCode ?? child.signalCode}: ${said}`);
