@@ -93,6 +93,12 @@ function insert(segments: readonly Segment[], segment: Segment): Segment[] {
   return segments.toSpliced(behind < 0 ? segments.length : behind, 0, segment);
 }
 
+/** The type of the handshake message that a segment begins with; undefined where it does not, or is too short to say. */
+export function firstHandshake(bytes: Uint8Array): number | undefined {
+  const type = bytes[RECORD_HEADER];
+  return type !== undefined && startsHandshake(bytes, type) ? type : undefined;
+}
+
 /** Also of fewer bytes than that takes, as far as they go: some clients cut even the record's header. */
 function startsHandshake(bytes: Uint8Array, type: number): boolean {
   const isRecord = bytes[0] === record.handshake && (bytes[1] ?? 3) === 3 && (bytes[2] ?? 0) <= 4;

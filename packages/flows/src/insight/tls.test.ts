@@ -127,6 +127,23 @@ describe("ServerHello", () => {
   });
 });
 
+test.each([true, false])("who is the client is told by the hellos, whoever opened: %s", (fromOpener) => {
+  const reader = createHelloReader();
+  const client = records(hello);
+  const server = records(serverHello(0x0303));
+  expect(reader.feed(1, fromOpener, 0, client, client.length)).toMatchObject({
+    serverName: "www.example.com",
+  });
+  expect(reader.feed(1, !fromOpener, 0, server, server.length)).toMatchObject({
+    version: 0x0303,
+    isDone: true,
+  });
+  expect(reader.feed(2, !fromOpener, 0, server, server.length)).toMatchObject({ version: 0x0303 });
+  expect(reader.feed(2, fromOpener, 0, client, client.length)).toMatchObject({
+    serverName: "www.example.com",
+  });
+});
+
 describe("what OpenSSL sends", () => {
   const both = ({ fromClient, fromServer }: Awaited<ReturnType<typeof realHandshake>>): TlsFacts[] => {
     const reader = createHelloReader();

@@ -3,7 +3,7 @@
  * and the version that both agreed on.
  */
 import { chosenVersion, handshakeType, parseClientHello } from "./tls-hello.ts";
-import { createHandshakeStream, type HandshakeStream } from "./tls-stream.ts";
+import { createHandshakeStream, firstHandshake, type HandshakeStream } from "./tls-stream.ts";
 
 /** Bounds of memory: at most `bytes` of segments, and about 300 bytes for each flow. */
 export const helloReaderLimits = {
@@ -32,7 +32,8 @@ export interface HelloReader {
   /**
    * One segment of a connection that may be TLS.
    *
-   * @param sequence TCP sequence number of the first byte; @param bytes only valid during the call; @param wireBytes
+   * @param fromOpener of the flow, who should be the client: where the hellos say otherwise (the flow's first packets
+   *   were not seen), they are believed; @param sequence TCP sequence number of the first byte; @param bytes only valid during the call; @param wireBytes
    *   what the segment carried, of which `bytes` is the head.
    * @returns what is known now, if this told something new.
    */
@@ -53,6 +54,7 @@ interface HelloState {
   client: HandshakeStream | undefined;
   server: HandshakeStream | undefined;
   facts: TlsFacts;
+  openerIsClient: boolean;
 }
 
 const nothing: TlsFacts = {
@@ -93,6 +95,7 @@ export function createHelloReader(
       client: createHandshakeStream(handshakeType.clientHello, limits),
       server: createHandshakeStream(handshakeType.serverHello, limits),
       facts: nothing,
+      openerIsClient: true,
     };
     states.set(flowId, state);
     return state;
@@ -106,11 +109,15 @@ export function createHelloReader(
     bytes: Uint8Array,
     wireBytes: number,
   ): TlsFacts | undefined => {
-    const side = fromOpener ? "client" : "server";
+    const type = firstHandshake(bytes);
+    if (type === handshakeType.clientHello) state.openerIsClient = fromOpener;
+    else if (type === handshakeType.serverHello) state.openerIsClient = !fromOpener;
+    const isClient = fromOpener === state.openerIsClient;
+    const side = isClient ? "client" : "server";
     const body = state[side]?.add(sequence, bytes, wireBytes);
     if (body === undefined) return undefined;
     state[side] = undefined;
-    const told = body === "other" ? {} : fromOpener ? clientFacts(body) : serverFacts(body);
+    const told = body === "other" ? {} : isClient ? clientFacts(body) : serverFacts(body);
     state.facts = {
       ...state.facts,
       ...told,
