@@ -8,7 +8,7 @@ const web = testFlow();
 const dns = testFlow({
   protocol: "udp",
   destination: { ip: "10.0.0.53", port: 53, name: null },
-  process: testProcess({ comm: "resolved", executable: "/usr/lib/resolved" }),
+  process: testProcess({ comm: "resolved", executable: "/usr/lib/resolved", unit: "resolved.service" }),
 });
 const scan = (flow: typeof web): ScanEvent => ({
   kind: "scan",
@@ -30,9 +30,25 @@ test.each<[string, ExportFilter[], ExportFilter[], boolean[]]>([
   ["what one of several allows", [{ port: 1 }, { port: 53 }], [], [false, true]],
   ["only what fits a whole filter", [{ port: 53, protocol: "tcp" }], [], [false, false]],
   ["not what is denied", [], [{ process: "resolved" }], [true, false]],
+  ["what a unit does", [{ unit: "resolved.service" }], [], [false, true]],
+  ["what has a name", [{ name: "*.org" }], [], [true, false]],
   ["deny outranks allow", [{ ip: "10.0.0.0/8" }], [{ protocol: "udp" }], [true, false]],
 ])("%s is taken", (_, allow, deny, expected) => {
   expect(taken(allow, deny)).toEqual(expected);
+});
+
+test("a dropped packet is one of a flow with drops", () => {
+  const drop = {
+    kind: "drop" as const,
+    ...partiesOf(web, "2026-11-22T14:03:22.000Z"),
+    reason: "NO_SOCKET",
+    fromSource: true,
+    tcpFlags: [],
+    bytes: 60,
+    interface: "eth0",
+  };
+  const selection = compileSelection([{ dropped: "true", id: web.id }], []);
+  expect([drop, scan(web), { ...drop, flow: null }].map(selection.event)).toEqual([true, false, false]);
 });
 
 test("only an export without filters need not look at flows", () => {

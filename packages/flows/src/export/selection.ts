@@ -1,6 +1,6 @@
 /** What of all flows and events an export takes: `allow` and `deny`, with the filters of every other surface. */
 import type { FlowEvent } from "../event.ts";
-import { compileFilter } from "../filter.ts";
+import { compileFilter, type FlowFacts } from "../filter.ts";
 import type { Flow, FlowQuery } from "../flow.ts";
 
 /** The conditions of a query without its limits and times. */
@@ -21,12 +21,27 @@ export interface Selection {
 export function compileSelection(allow: readonly ExportFilter[], deny: readonly ExportFilter[]): Selection {
   const compile = (filter: ExportFilter) => compileFilter(filter, 0);
   const [allowed, denied] = [allow.map(compile), deny.map(compile)];
-  const isTaken = (facts: Parameters<ReturnType<typeof compile>>[0]): boolean =>
+  const isTaken = (facts: FlowFacts): boolean =>
     (allowed.length === 0 || allowed.some((matches) => matches(facts))) &&
     !denied.some((matches) => matches(facts));
   return {
     isAll: allow.length === 0 && deny.length === 0,
     flow: isTaken,
-    event: (event) => isTaken({ ...event, start: event.time, end: event.time, peerProcess: null }),
+    event: (event) => isTaken(factsOf(event)),
+  };
+}
+
+function factsOf(event: FlowEvent): FlowFacts {
+  const { kind, time, flow, source, destination, protocol, process } = event;
+  return {
+    ...(flow === null ? {} : { id: flow }),
+    start: time,
+    end: time,
+    source,
+    destination,
+    protocol,
+    process,
+    peerProcess: null,
+    drops: kind === "drop" ? { packets: 1, reason: event.reason } : null,
   };
 }
