@@ -230,7 +230,7 @@ async function flood(net: RoutedNet): Promise<number> {
     ["nft", "-f", "-"],
     "table ip q { chain c { type filter hook input priority 0; drop; }; }",
   );
-  const script = `const socket = require("dgram").createSocket("udp4");
+  const script = `const socket = require("node:dgram").createSocket("udp4");
     (async () => {
       for (let port = 1; port <= 40000; port++)
         await new Promise((sent) => socket.send("x", port, "${net.right[0].ipv4}", sent));

@@ -328,6 +328,35 @@ test("every drop of a flood is taken or counted as lost", async () => {
   expect(packets + (await lostOf(file))).toBeGreaterThanOrEqual(count);
 });
 
+test("packets of a device without a link header begin with their IP header", async () => {
+  await using host = await createNamespace();
+  await host.exec([
+    "sh",
+    "-ec",
+    `ip tuntap add dev tun0 mode tun
+    ip address add 10.99.0.1/24 dev tun0
+    ip link set tun0 up`,
+  ]);
+  using observed = observe({ namespaces: [host.path] });
+  const running = start(host, { protocol: "udp", ip: "10.99.0.0/24" }, { flows: observed.capture.maps });
+  const to = {
+    sender: host,
+    receivers: [],
+    host: "10.99.0.7",
+    port: 9,
+    count: 4,
+    sizeBytes: 10,
+    lossy: true,
+  };
+  await udpTraffic(to);
+  const fields = ["frame.interface_name", "frame.protocols", "ip.dst", "frame.len", "frame.comment"];
+  const rows = await tshark(await running.file(), fields);
+  expect(rows.map((row) => row.slice(0, 4))).toEqual(
+    Array(4).fill(["tun0", "raw:ip:udp:data", "10.99.0.7", "38"]),
+  );
+  expect(rows[0]?.[4]).toMatch(/^from node \(pid \d+.*\); forwarded$/);
+});
+
 test("a router's devices show both sides of a translated packet, each on its own interface", async () => {
   await using a = await createNamespace();
   await using router = await createNamespace();
