@@ -89,7 +89,7 @@ export interface Capture {
   /** Hands the recording side what happened since the last call. */
   record(): void;
   /** The recording side has taken a batch. */
-  recorded(): void;
+  recorded(memory: ArrayBuffer): void;
   /** Device news, one waiting device at a time. @returns whether more devices wait. */
   tend(): boolean;
   close(): void;
@@ -139,6 +139,8 @@ export function openCapture(
   const delta: Delta = new Float64Array(4);
   const startedMs = clock.nowMs();
   let offsetMs = startedMs - Number(clock.monotonicNs()) / 1e6;
+  /** As of the latest drain or read: what a flow's `last` counts back from. */
+  let nowNs = Number(clock.monotonicNs());
   let readMs = Number.NEGATIVE_INFINITY;
   let ownersMs = startedMs;
   let orphans = 0;
@@ -148,10 +150,7 @@ export function openCapture(
   let kernelTotals = kernel.totals();
 
   const names: Names = {
-    lastNs(last) {
-      const now = Number(clock.monotonicNs());
-      return now - ((ticks(now) - last) | 0) * TICK_MS * 1e6;
-    },
+    lastNs: (last) => nowNs - ((ticks(nowNs) - last) | 0) * TICK_MS * 1e6,
     wallMs: (monotonicNs) => offsetMs + monotonicNs / 1e6,
     namespaceInode: kernel.attachments.namespaceInode,
     interfaceName: kernel.attachments.interfaceName,
@@ -349,6 +348,7 @@ export function openCapture(
     // The kernel tells of a translation before the translated packet makes its flow: with these in order, both halves
     // of a connection are known as such when the second one comes.
     const until = ring.produced();
+    nowNs = Number(clock.monotonicNs());
     translations.poll(clock.nowMs());
     encrypted.read();
     isRing = true;
@@ -436,7 +436,7 @@ export function openCapture(
     // What the ring tells meanwhile may be ahead of the map's walk.
     const due = undecided.count;
     const before = kernel.totals();
-    const nowNs = Number(clock.monotonicNs());
+    nowNs = Number(clock.monotonicNs());
     const offset = clock.nowMs() - nowNs / 1e6;
     // A step of the clock or a suspended machine; jitter must not move the times of flows.
     if (Math.abs(offset - offsetMs) > 1000) {

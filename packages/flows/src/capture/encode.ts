@@ -8,15 +8,18 @@ import { type Coverage, places, RECORD_WORDS, type RecordBatch, recordWord } fro
 import { directionOf, type Names, placeOf } from "./describe.ts";
 import { namespaceOf, openedBySecond, protocolOf, type Raw, u64, word } from "./table.ts";
 
-/** What is known of a flow beside what the kernel's map tells; words in the order of the record's, from `application`. */
+/**
+ * What is known of a flow beside what the kernel's map tells; words in the order of the record's, from `application`.
+ * One object serves all: records are made for each flow of a flood.
+ */
 export interface Learned {
   readonly words: Uint32Array;
-  readonly at: number;
-  readonly serverName: string | undefined;
-  readonly dropReason: string | undefined;
-  readonly sourceName: string | undefined;
-  readonly destinationName: string | undefined;
-  readonly translated: Translated | undefined;
+  at: number;
+  serverName: string | undefined;
+  dropReason: string | undefined;
+  sourceName: string | undefined;
+  destinationName: string | undefined;
+  translated: Translated | undefined;
 }
 
 export interface Translated {
@@ -29,10 +32,15 @@ export interface Translated {
 /** Words that `Learned.words` holds: those of the record from `application` to `requestLatency`. */
 export const LEARNED_WORDS: number = recordWord.translatedPorts - recordWord.application;
 
-/** Counters as an earlier record of the flow told them: packets sent, received, bytes sent, received. */
-export type Earlier = ArrayLike<number>;
+/**
+ * Counters as an earlier record of the flow told them: packets sent, received, bytes sent, received. `own` makes a
+ * record that adds nothing.
+ */
+export type Earlier = ArrayLike<number> | "own";
 
-const NO_EARLIER: Earlier = [0, 0, 0, 0];
+const NONE = 0xffff_ffff;
+/** 18,000 records. */
+const MOST_SPARE_BYTES = 4 << 20;
 
 export interface BatchWriter {
   readonly count: number;
@@ -40,16 +48,33 @@ export interface BatchWriter {
   add(raw: Raw, change: number, isActive: boolean, learned: Learned, earlier?: Earlier): void;
   /** Hands over what was added and begins anew. */
   take(coverage: Coverage): RecordBatch;
+  /** Memory of a batch that is no longer needed, for one to come. */
+  reuse(memory: ArrayBuffer): void;
 }
 
 export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
-  let words = new Uint32Array(capacity * RECORD_WORDS);
+  const room = (records: number): Uint32Array<ArrayBuffer> => new Uint32Array(records * RECORD_WORDS);
+  let words = room(capacity);
   let doubles = new Float64Array(words.buffer);
   let count = 0;
   let strings = new Map<string, number>([["", 0]]);
   let processes = new Map<FlowProcess | null, number>([[null, 0]]);
   let translations: Translated[] = [{ source: "", destination: "", ports: 0 }];
 
+  let spare: ArrayBuffer | undefined;
+  /** Of the latest record: the next one mostly has the same. */
+  let lastNamespace = NONE;
+  let lastInterface = NONE;
+  let inode = 0;
+  let interfaceString = 0;
+
+  const locate = (namespace: number, index: number): void => {
+    if (namespace === lastNamespace && index === lastInterface) return;
+    lastNamespace = namespace;
+    lastInterface = index;
+    inode = names.namespaceInode(namespace);
+    interfaceString = stringOf(names.interfaceName(namespace, index));
+  };
   const grow = (): void => {
     const larger = new Uint32Array(2 * words.length);
     larger.set(words);
@@ -74,72 +99,76 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
     get count() {
       return count;
     },
-    add(raw, change, isActive, learned, earlier = NO_EARLIER) {
+    add({ words: from, key, flow }, change, isActive, learned, earlier) {
       if ((count + 1) * RECORD_WORDS > words.length) grow();
       const base = count++ * RECORD_WORDS;
-      const at = (offset: number): number => raw.words[raw.flow + offset] as number;
-      const put = (offset: number, value: number): void => {
-        words[base + offset] = value;
-      };
-      const putDouble = (offset: number, value: number): void => {
-        doubles[(base + offset) / 2] = value;
-      };
-      const flags = at(word.flags);
+      const half = base / 2;
+      const flags = from[flow + word.flags] as number;
       const source = openedBySecond(flags) ? 1 : 0;
       const destination = source === 0 ? 1 : 0;
-      const kind = raw.words[raw.key + word.kind] as number;
-      const ports = raw.words[raw.key + word.port] as number;
-      const namespace = namespaceOf(kind);
-      const start = names.wallMs(u64(raw.words, raw.flow + word.firstNs));
+      const kind = from[key + word.kind] as number;
+      const ports = from[key + word.port] as number;
+      const start = names.wallMs(u64(from, flow + word.firstNs));
       const isOpen = isActive && (flags & flowFlag.closed) === 0;
-      put(
-        recordWord.kind,
+      locate(namespaceOf(kind), from[flow + word.ifindex] as number);
+      words[base + recordWord.kind] =
         change |
-          (isOpen ? 0x100 : 0) |
-          (places.indexOf(placeOf(flags)) << 16) |
-          (directionOf(flags, source) === "egress" ? 1 << 24 : 0),
+        (isOpen ? 0x100 : 0) |
+        (places.indexOf(placeOf(flags)) << 16) |
+        (directionOf(flags, source) === "egress" ? 1 << 24 : 0);
+      words[base + recordWord.netns] = inode;
+      doubles[half + recordWord.idF64 / 2] = u64(from, flow + word.id);
+      doubles[half + recordWord.startF64 / 2] = start;
+      doubles[half + recordWord.endF64 / 2] = Math.max(
+        start,
+        names.wallMs(names.lastNs(from[flow + word.last] as number)),
       );
-      put(recordWord.netns, names.namespaceInode(namespace));
-      putDouble(recordWord.idF64, u64(raw.words, raw.flow + word.id));
-      putDouble(recordWord.startF64, start);
-      putDouble(recordWord.endF64, Math.max(start, names.wallMs(names.lastNs(at(word.last)))));
       for (let index = 0; index < 4; index++) {
-        put(recordWord.source + index, raw.words[raw.key + 4 * source + index] as number);
-        put(recordWord.destination + index, raw.words[raw.key + 4 * destination + index] as number);
+        words[base + recordWord.source + index] = from[key + 4 * source + index] as number;
+        words[base + recordWord.destination + index] = from[key + 4 * destination + index] as number;
       }
-      put(recordWord.ports, source === 0 ? ports : (ports >>> 16) | (ports << 16));
-      const tcpFlags = (side: number): number => (flags >>> (8 + 8 * side)) & 0xff;
-      put(recordWord.protocol, protocolOf(kind) | (tcpFlags(source) << 8) | (tcpFlags(destination) << 16));
-      put(recordWord.icmp, at(word.icmp) & 0xffff);
-      put(recordWord.interfaceString, stringOf(names.interfaceName(namespace, at(word.ifindex))));
-      putDouble(recordWord.sentPacketsF64, u64(raw.words, raw.flow + word.packets + 2 * source));
-      putDouble(recordWord.receivedPacketsF64, u64(raw.words, raw.flow + word.packets + 2 * destination));
-      putDouble(recordWord.sentBytesF64, u64(raw.words, raw.flow + word.bytes + 2 * source));
-      putDouble(recordWord.receivedBytesF64, u64(raw.words, raw.flow + word.bytes + 2 * destination));
+      words[base + recordWord.ports] = source === 0 ? ports : (ports >>> 16) | (ports << 16);
+      words[base + recordWord.protocol] =
+        protocolOf(kind) |
+        (((flags >>> (8 + 8 * source)) & 0xff) << 8) |
+        (((flags >>> (8 + 8 * destination)) & 0xff) << 16);
+      words[base + recordWord.icmp] = (from[flow + word.icmp] as number) & 0xffff;
+      words[base + recordWord.interfaceString] = interfaceString;
+      const counters = half + recordWord.sentPacketsF64 / 2;
+      doubles[counters] = u64(from, flow + word.packets + 2 * source);
+      doubles[counters + 1] = u64(from, flow + word.packets + 2 * destination);
+      doubles[counters + 2] = u64(from, flow + word.bytes + 2 * source);
+      doubles[counters + 3] = u64(from, flow + word.bytes + 2 * destination);
       for (let index = 0; index < 4; index++)
-        doubles[(base + recordWord.earlierF64) / 2 + index] = earlier[index] as number;
-      const process = (side: number): FlowProcess | null =>
-        names.process(at(word.process + 2 * side), at(word.process + 2 * side + 1));
-      const own = process(source);
-      const peer = process(destination);
-      const local = own === null ? destination : source;
-      put(recordWord.cookie, at(word.cookie + 2 * local));
-      put(recordWord.cookie + 1, at(word.cookie + 2 * local + 1));
-      put(recordWord.process, processOf(own ?? peer));
-      put(recordWord.peerProcess, own === null ? 0 : processOf(peer));
-      put(recordWord.sourceNameString, stringOf(learned.sourceName));
-      put(recordWord.destinationNameString, stringOf(learned.destinationName));
-      put(recordWord.serverNameString, stringOf(learned.serverName));
+        doubles[half + recordWord.earlierF64 / 2 + index] =
+          earlier === undefined
+            ? 0
+            : ((earlier === "own" ? doubles[counters + index] : earlier[index]) as number);
+      const owner = flow + word.process;
+      const own = names.process(from[owner + 2 * source] as number, from[owner + 2 * source + 1] as number);
+      const peer = names.process(
+        from[owner + 2 * destination] as number,
+        from[owner + 2 * destination + 1] as number,
+      );
+      const cookie = flow + word.cookie + 2 * (own === null ? destination : source);
+      words[base + recordWord.cookie] = from[cookie] as number;
+      words[base + recordWord.cookie + 1] = from[cookie + 1] as number;
+      words[base + recordWord.process] = processOf(own ?? peer);
+      words[base + recordWord.peerProcess] = own === null ? 0 : processOf(peer);
+      words[base + recordWord.sourceNameString] = stringOf(learned.sourceName);
+      words[base + recordWord.destinationNameString] = stringOf(learned.destinationName);
+      words[base + recordWord.serverNameString] = stringOf(learned.serverName);
       for (let index = 0; index < LEARNED_WORDS; index++)
-        put(recordWord.application + index, learned.words[learned.at + index] as number);
+        words[base + recordWord.application + index] = learned.words[learned.at + index] as number;
       // What its port or its first byte told the kernel side.
       if (((words[base + recordWord.application] as number) & 0xff) === 0)
-        put(recordWord.application, (flags >>> flowFlag.application) & 7);
-      put(recordWord.dropReasonString, stringOf(learned.dropReason));
-      put(recordWord.translatedPorts, learned.translated?.ports ?? 0);
-      put(recordWord.translation, learned.translated === undefined ? 0 : translations.length);
-      put(recordWord.translation + 1, 0);
-      if (learned.translated !== undefined) translations.push(learned.translated);
+        words[base + recordWord.application] = (flags >>> flowFlag.application) & 7;
+      words[base + recordWord.dropReasonString] = stringOf(learned.dropReason);
+      const { translated } = learned;
+      words[base + recordWord.translatedPorts] = translated?.ports ?? 0;
+      words[base + recordWord.translation] = translated === undefined ? 0 : translations.length;
+      words[base + recordWord.translation + 1] = 0;
+      if (translated !== undefined) translations.push(translated);
     },
     take(coverage) {
       const batch = {
@@ -150,14 +179,20 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
         translations,
         coverage,
       };
-      // As much room as last time: steady traffic then allocates once a batch.
-      words = new Uint32Array(Math.max(capacity, count) * RECORD_WORDS);
+      // What came back from an earlier batch; else as much room as this one took.
+      words = spare === undefined ? room(Math.max(capacity, count)) : new Uint32Array(spare);
       doubles = new Float64Array(words.buffer);
+      spare = undefined;
       count = 0;
+      lastNamespace = NONE;
       strings = new Map([["", 0]]);
       processes = new Map([[null, 0]]);
       translations = [{ source: "", destination: "", ports: 0 }];
       return batch;
+    },
+    reuse(memory) {
+      // After a flood its memory is given back to the system.
+      if (memory.byteLength <= MOST_SPARE_BYTES) spare = memory;
     },
   };
 }

@@ -28,8 +28,8 @@ export interface Recorder {
   event(event: FlowEvent): void;
   /** Adds the updates that are due, and sends. */
   flush(coverage: Coverage): void;
-  /** The other side has taken a batch. */
-  taken(): void;
+  /** The other side has taken a batch, and gives its memory back. */
+  taken(memory: ArrayBuffer): void;
   /** Records and events that were left out. */
   readonly unrecorded: number;
 }
@@ -84,8 +84,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
   };
 
   return {
-    // A start tells no counts: all that a flow ever counted is in its updates and its end.
-    started: (slot) => add(slot, START, counters(slot)),
+    // A start adds nothing: all that a flow ever counted is in its updates and its end.
+    started: (slot) => add(slot, START, "own"),
     learned: (slot) => void fresh.add(slot),
     ended(slot) {
       add(slot, END, told.get(slot));
@@ -111,8 +111,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
       send({ batch: writer.take(all), events });
       events = [];
     },
-    taken() {
+    taken(memory) {
       underWay--;
+      writer.reuse(memory);
     },
     get unrecorded() {
       return unrecorded;

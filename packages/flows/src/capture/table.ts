@@ -97,6 +97,7 @@ export function createFlowTable(capacity: number, recent: number): FlowTable {
   const recordOf = new Uint32Array(capacity);
   const index = createIdIndex(capacity);
   const scratch = new Uint32Array(SLOT_WORDS);
+  const copy: Raw = { words: scratch, key: 0, flow: KEY_WORDS };
   let current: 0 | 1 = 0;
   /** Words used of the current buffer, and of the other one where a read is under way; how far that has come there. */
   let filled = 0;
@@ -213,7 +214,7 @@ export function createFlowTable(capacity: number, recent: number): FlowTable {
         const at = recordOf[slot] as number;
         scratch.set(records[bufferOf[slot] as 0 | 1].subarray(at, at + HOT_WORDS), KEY_WORDS);
       }
-      return { words: scratch, key: 0, flow: KEY_WORDS };
+      return copy;
     },
     flagsOf(slot) {
       if (states[slot] !== 1) return slots[slot * SLOT_WORDS + KEY_WORDS + word.flags] as number;

@@ -43,19 +43,29 @@ export function createView(options: ViewOptions): FlowView {
   const scratch = createBatchWriter(names, 1);
 
   const raw = (slot: number): Raw => joins.complete(slot, table.raw(slot));
+  const known: Learned = {
+    words: learned.words,
+    at: 0,
+    serverName: undefined,
+    dropReason: undefined,
+    sourceName: undefined,
+    destinationName: undefined,
+    translated: undefined,
+  };
   const learnedOf = (slot: number, { words, key, flow }: Raw): Learned => {
-    const opener = openedBySecond(words[flow + word.flags] as number) ? 1 : 0;
-    const nameOf = (side: number): string | undefined => dnsNames().nameOf(words, key + 4 * side, nowMs());
     const reason = learned.dropReason(slot);
-    return {
-      words: learned.words,
-      at: learned.at(slot),
-      serverName: learned.serverName(slot),
-      dropReason: reason === 0 ? undefined : reasonName(reason),
-      sourceName: nameOf(opener),
-      destinationName: nameOf(1 - opener),
-      translated: joins.translatedOf(slot),
-    };
+    known.at = learned.at(slot);
+    known.serverName = learned.serverName(slot);
+    known.dropReason = reason === 0 ? undefined : reasonName(reason);
+    known.translated = joins.translatedOf(slot);
+    const dns = dnsNames();
+    if (dns.size > 0) {
+      const opener = openedBySecond(words[flow + word.flags] as number) ? 4 : 0;
+      const now = nowMs();
+      known.sourceName = dns.nameOf(words, key + opener, now);
+      known.destinationName = dns.nameOf(words, key + 4 - opener, now);
+    }
+    return known;
   };
   const write = (writer: BatchWriter, slot: number, change: number, earlier?: Earlier): void => {
     const copy = raw(slot);

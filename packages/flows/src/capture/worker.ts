@@ -34,7 +34,7 @@ const server = serveChannel<CaptureContract>(port, {
       record: (message) => records.postMessage(message, [message.batch.words.buffer as ArrayBuffer]),
     });
     capture = opening;
-    records.on("message", () => opening.recorded());
+    records.on("message", (memory: ArrayBuffer) => opening.recorded(memory));
     const attachRest = (): void => {
       if (capture !== opening) return;
       if (opening.tend()) setImmediate(attachRest);

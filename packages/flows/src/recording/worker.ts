@@ -73,7 +73,9 @@ const server = serveChannel<RecordingContract>(port, {
     records.on("message", ({ batch, events }: RecordMessage) => {
       const reader = readBatch(batch);
       for (const sink of sinks) sink.take(reader, events);
-      records.postMessage("taken");
+      // Back to where it came from, for a batch to come.
+      const memory = batch.words.buffer as ArrayBuffer;
+      records.postMessage(memory, [memory]);
       server.emit("features", features());
       server.emit("figures", {
         samples: sinks.flatMap((sink) => sink.samples()),

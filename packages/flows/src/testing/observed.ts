@@ -58,7 +58,7 @@ export function observe(options: Partial<CaptureOptions>): Observed {
   /** As the recording side would. */
   const takeRecords = (): void => {
     capture.record();
-    if (recorded) capture.recorded();
+    if (recorded) capture.recorded(new ArrayBuffer(0));
     recorded = false;
   };
   while (capture.tend());
