@@ -155,7 +155,6 @@ export function createInsight(options: InsightOptions): Insight {
           !isServer,
           words[at + payloadEventLayout.sequence / 4] as number,
           bytes,
-          words[at + payloadEventLayout.wire / 4] as number,
         );
         if (facts === undefined) return;
         learned.setTls(slot, facts);

@@ -16,7 +16,7 @@ export interface ClientHello {
   readonly serverName: string | null;
   /** It carries the outer extension of ECH (also when only as GREASE: that cannot be told apart). */
   readonly encryptedHello: boolean;
-  /** As offered, without GREASE; 0x0304 is TLS 1.3. */
+  /** As offered, without GREASE; 0x0304 is TLS 1.3. Empty where it was cut before they could be told. */
   readonly versions: readonly number[];
 }
 
@@ -33,45 +33,48 @@ export function parseClientHello(body: Uint8Array): ClientHello | undefined {
   at += 1 + (body[at] ?? 0);
   let serverName: string | null = null;
   let encryptedHello = false;
-  let versions: readonly number[] = [legacyVersion];
-  eachExtension(body, at, (type, start, end) => {
+  let versions: readonly number[] | undefined;
+  const isWhole = eachExtension(body, at, (type, start, end) => {
     if (type === extension.serverName) serverName = readServerName(body, start, end);
     else if (type === extension.encryptedHello) encryptedHello = body[start] === 0;
     else if (type === extension.supportedVersions) versions = readVersions(body, start, end);
   });
-  return { serverName, encryptedHello, versions };
+  return { serverName, encryptedHello, versions: versions ?? (isWhole ? [legacyVersion] : []) };
 }
 
 /**
- * The version that the server chose, 0x0304 for TLS 1.3; undefined if it is none. A request to say hello again has the
+ * The version that the server chose, 0x0304 for TLS 1.3; undefined if it is none, or was cut before it could be told. A request to say hello again has the
  * same form, and names the version as the hello that follows must (RFC 8446 §4.1.4).
  */
 export function chosenVersion(body: Uint8Array): number | undefined {
   if (body.length < 35) return undefined;
-  let version = u16(body, 0);
-  if (version >>> 8 !== 3) return undefined;
+  const legacyVersion = u16(body, 0);
+  if (legacyVersion >>> 8 !== 3) return undefined;
+  let version: number | undefined;
   // Behind the session id: cipher suite and compression.
-  eachExtension(body, 35 + (body[34] as number) + 3, (type, start, end) => {
+  const isWhole = eachExtension(body, 35 + (body[34] as number) + 3, (type, start, end) => {
     if (type === extension.supportedVersions && end - start === 2) version = u16(body, start);
   });
-  return version;
+  return version ?? (isWhole ? legacyVersion : undefined);
 }
 
-/** Calls `visit` for each extension that is there whole. */
+/** Calls `visit` for each extension that is there whole. @returns whether all are; old hellos have none. */
 function eachExtension(
   body: Uint8Array,
   at: number,
   visit: (type: number, start: number, end: number) => void,
-): void {
-  if (at + 2 > body.length) return;
-  const last = Math.min(body.length, at + 2 + u16(body, at));
+): boolean {
+  if (at + 2 > body.length) return at === body.length;
+  const last = at + 2 + u16(body, at);
+  const there = Math.min(body.length, last);
   let start = at + 6;
-  for (let count = 0; start <= last && count < helloLimits.extensions; count++) {
+  for (let count = 0; start <= there && count < helloLimits.extensions; count++) {
     const end = start + u16(body, start - 2);
-    if (end > last) return;
+    if (end > there) return false;
     visit(u16(body, start - 4), start, end);
     start = end + 4;
   }
+  return last <= body.length;
 }
 
 /** A list of names, of which only type 0 (a host's) exists and only one may be there. */

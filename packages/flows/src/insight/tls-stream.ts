@@ -5,11 +5,13 @@
 
 export interface HandshakeStream {
   /**
-   * @param sequence of the first byte; @param wireBytes what the segment had, of which `bytes` may be only the head.
-   * @returns the message's body, cut if no more of it can come; undefined while more may come; "other" if the stream
-   *   does not begin with such a message.
+   * @param sequence of the first byte.
+   * @returns the message's body, cut if it is longer than the limits allow; undefined while more is needed; "other" if
+   *   the stream does not begin with such a message.
    */
-  add(sequence: number, bytes: Uint8Array, wireBytes: number): Uint8Array | "other" | undefined;
+  add(sequence: number, bytes: Uint8Array): Uint8Array | "other" | undefined;
+  /** The body as far as it came, undefined where nothing is held. */
+  flush(): Uint8Array | undefined;
   heldBytes(): number;
 }
 
@@ -42,8 +44,6 @@ export function createHandshakeStream(type: number, limits: HandshakeLimits): Ha
   // By sequence.
   let held: readonly Segment[] = [];
   let heldBytes = 0;
-  // Where the captured part of a segment ended before the segment did: nothing behind it can be had.
-  let cutAt: number | undefined;
   let first: number | undefined;
 
   /** From its first byte as far as it is without a gap; of bytes sent twice, those with the lower sequence count. */
@@ -61,13 +61,12 @@ export function createHandshakeStream(type: number, limits: HandshakeLimits): Ha
   };
 
   return {
-    add(sequence, bytes, wireBytes) {
+    add(sequence, bytes) {
       const isStart = startsHandshake(bytes, type);
-      const isCut = wireBytes > bytes.length;
       if (held.length === 0) {
         // The common case: all of it in one segment, nothing to hold.
         const message = isStart ? readMessage(bytes) : undefined;
-        if (message !== undefined && (message.isDone || isCut)) return message.body;
+        if (message?.isDone === true) return message.body;
         if (startsAlert(bytes)) return "other";
       }
       if (isStart && (first === undefined || ((sequence - first) | 0) < 0)) first = sequence;
@@ -75,14 +74,11 @@ export function createHandshakeStream(type: number, limits: HandshakeLimits): Ha
         return first === undefined ? "other" : readMessage(contiguous(first)).body;
       held = insert(held, { sequence, bytes: bytes.slice() });
       heldBytes += bytes.length;
-      if (isCut && (cutAt === undefined || ((cutAt - sequence) | 0) > bytes.length))
-        cutAt = (sequence + bytes.length) >>> 0;
       if (first === undefined) return undefined;
-      const stream = contiguous(first);
-      const message = readMessage(stream);
-      const isStuck = cutAt !== undefined && ((cutAt - first) | 0) === stream.length;
-      return message.isDone || isStuck ? message.body : undefined;
+      const message = readMessage(contiguous(first));
+      return message.isDone ? message.body : undefined;
     },
+    flush: () => (first === undefined ? undefined : readMessage(contiguous(first)).body),
     heldBytes: () => heldBytes,
   };
 }

@@ -33,17 +33,11 @@ export interface HelloReader {
    * One segment of a connection that may be TLS.
    *
    * @param fromOpener of the flow, who should be the client: where the hellos say otherwise (the flow's first packets
-   *   were not seen), they are believed; @param sequence TCP sequence number of the first byte; @param bytes only valid during the call; @param wireBytes
-   *   what the segment carried, of which `bytes` is the head.
+   *   were not seen), they are believed; @param sequence TCP sequence number of the first byte; @param bytes only valid
+   *   during the call.
    * @returns what is known now, if this told something new.
    */
-  feed(
-    flowId: number,
-    fromOpener: boolean,
-    sequence: number,
-    bytes: Uint8Array,
-    wireBytes: number,
-  ): TlsFacts | undefined;
+  feed(flowId: number, fromOpener: boolean, sequence: number, bytes: Uint8Array): TlsFacts | undefined;
   /** The flow has ended, or its facts are no longer wanted. */
   forget(flowId: number): void;
   readonly flows: number;
@@ -101,40 +95,40 @@ export function createHelloReader(
     return state;
   };
 
-  /** Adds to one side; once that side has said its hello, or never will, lets its segments go. */
-  const read = (
-    state: HelloState,
-    fromOpener: boolean,
-    sequence: number,
-    bytes: Uint8Array,
-    wireBytes: number,
-  ): TlsFacts | undefined => {
+  /** One side has said its hello, or never will: its segments are let go. */
+  const take = (state: HelloState, side: "client" | "server", body: Uint8Array | "other"): void => {
+    state[side] = undefined;
+    const told = body === "other" ? undefined : side === "client" ? clientFacts(body) : serverFacts(body);
+    const isDone = state.client === undefined && state.server === undefined;
+    // Of what is no TLS nothing is told, not even that.
+    if (told === undefined && state.facts === nothing) return;
+    state.facts = { ...state.facts, ...told, isDone };
+  };
+
+  const read = (state: HelloState, fromOpener: boolean, sequence: number, bytes: Uint8Array): void => {
     const type = firstHandshake(bytes);
     if (type === handshakeType.clientHello) state.openerIsClient = fromOpener;
     else if (type === handshakeType.serverHello) state.openerIsClient = !fromOpener;
-    const isClient = fromOpener === state.openerIsClient;
-    const side = isClient ? "client" : "server";
-    const body = state[side]?.add(sequence, bytes, wireBytes);
-    if (body === undefined) return undefined;
-    state[side] = undefined;
-    const told = body === "other" ? {} : isClient ? clientFacts(body) : serverFacts(body);
-    state.facts = {
-      ...state.facts,
-      ...told,
-      isDone: state.client === undefined && state.server === undefined,
-    };
-    return body === "other" && !state.facts.isDone ? undefined : state.facts;
+    const side = fromOpener === state.openerIsClient ? "client" : "server";
+    if (type === handshakeType.serverHello) {
+      // The server has all of the client's hello: what we lack of it will not come any more.
+      const cut = state.client?.flush();
+      if (cut !== undefined) take(state, "client", cut);
+    }
+    const body = state[side]?.add(sequence, bytes);
+    if (body !== undefined) take(state, side, body);
   };
 
   return {
-    feed(flowId, fromOpener, sequence, bytes, wireBytes) {
+    feed(flowId, fromOpener, sequence, bytes) {
       if (bytes.length === 0) return undefined;
       const state = states.get(flowId) ?? begin(flowId);
       const before = heldBy(state);
-      const facts = read(state, fromOpener, sequence, bytes, wireBytes);
+      const known = state.facts;
+      read(state, fromOpener, sequence, bytes);
       heldBytes += heldBy(state) - before;
       while (heldBytes > limits.bytes) dropOldest();
-      return facts;
+      return state.facts === known ? undefined : state.facts;
     },
     forget: drop,
     get flows() {
@@ -146,14 +140,14 @@ export function createHelloReader(
   };
 }
 
-function clientFacts(body: Uint8Array): Partial<TlsFacts> {
+function clientFacts(body: Uint8Array): Partial<TlsFacts> | undefined {
   const hello = parseClientHello(body);
-  if (hello === undefined) return {};
+  if (hello === undefined) return undefined;
   const { serverName, encryptedHello, versions } = hello;
   return { serverName, encryptedHello, offeredVersions: versions };
 }
 
-function serverFacts(body: Uint8Array): Partial<TlsFacts> {
+function serverFacts(body: Uint8Array): Partial<TlsFacts> | undefined {
   const version = chosenVersion(body);
-  return version === undefined ? {} : { version };
+  return version === undefined ? undefined : { version };
 }
