@@ -16,23 +16,18 @@ export const TCP_MESSAGE_BYTES = 32 * 1024;
 export function tcpDestination(options: TransportOptions): Destination<IpfixMessage> {
   const { host, port, nowMs } = options;
   let open: { readonly socket: Socket; readonly session: Session } | undefined;
-  const forget = (): void => {
-    open?.socket.destroy();
-    open = undefined;
-  };
   return {
     async deliver(message, signal): Promise<Outcome> {
       try {
+        // After a failure half a message may be on its way: only a new connection begins with a whole one.
         if (open?.socket.writable !== true) {
-          forget();
+          open?.socket.destroy();
           open = { socket: await connected(host, port, signal), session: openSession(options) };
         }
         const { socket, session } = open;
         await write(socket, session.messages(message, nowMs()), signal);
         return { kind: "delivered" };
       } catch (error) {
-        // Half a message may be on its way: only a new connection begins with a whole one.
-        forget();
         return { kind: "away", problem: messageOf(error) };
       }
     },
