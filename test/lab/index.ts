@@ -12,7 +12,8 @@ export type { TcpConnection, TcpReport, TcpServerContract } from "./children/tcp
 export type { UdpReport } from "./children/udp.ts";
 export type { Loss, QueueCounters, RateLimit, RateOptions } from "./faults.ts";
 export { delayRelay, dropPackets, limitRate } from "./faults.ts";
-export { churn, swallow } from "./frames.ts";
+export type { FrameSender } from "./frames.ts";
+export { churn, frameSender, swallow } from "./frames.ts";
 export type { Link, LinkCounters, Namespace } from "./namespace.ts";
 export { createNamespace } from "./namespace.ts";
 export type { CommandOptions, Output, Place, Places, Running, Script, ScriptContract } from "./process.ts";

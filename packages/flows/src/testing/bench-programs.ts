@@ -4,7 +4,7 @@ import { type KernelSide, totalsReader } from "../capture/kernel-side.ts";
 import { testRun } from "../kernel/bpf.ts";
 import type { Libc } from "../kernel/libc.ts";
 import type { MapName } from "../kernel/programs.ts";
-import { loadSkeleton, type Skeleton } from "../kernel/skeleton.ts";
+import { type Loaded, loadSkeleton, type Skeleton } from "../kernel/skeleton.ts";
 import { be16, bytesOf } from "./frames.ts";
 import { blobSections, mapNames, programNames } from "./generated/bench-layout.ts";
 
@@ -52,31 +52,36 @@ export function benchKernel(
   sizes: { readonly maxFlows: number; readonly ringBytes: number },
 ): BenchKernel {
   const loaded = loadSkeleton(libc, benchPrograms(), { flows: sizes.maxFlows, events: sizes.ringBytes });
-  const totals = totalsReader(libc, loaded.maps.totals);
   const program = loaded.programs.x0_bench;
   return {
     program,
     walk: (request) => void testRun(libc, program, benchRequest(request)),
-    kernel: {
-      maps: loaded.maps,
-      attachments: {
-        mode: "tcx",
-        stubs: () => [],
-        step: () => false,
-        poll() {},
-        summary: () => ({ attached: 0, skipped: [] }),
-        namespaces: () => [],
-        namespaceInode: () => 0,
-        interfaceName: () => "bench",
-        close() {},
-      },
-      cgroupRoot: undefined,
-      features: () => [],
-      totals: () => totals(),
-      noteNamespaces() {},
-      watchDrops() {},
-      findOwners() {},
-      close: () => loaded.close(),
+    kernel: kernelWithoutDevices(libc, loaded),
+  };
+}
+
+/** Loaded programs that hang on no device: what they count comes from test runs. */
+export function kernelWithoutDevices(libc: Libc, loaded: Loaded<MapName, string>): KernelSide {
+  const totals = totalsReader(libc, loaded.maps.totals);
+  return {
+    maps: loaded.maps,
+    attachments: {
+      mode: "tcx",
+      stubs: () => [],
+      step: () => false,
+      poll() {},
+      summary: () => ({ attached: 0, skipped: [], leftOut: 0, unmatched: [] }),
+      namespaces: () => [],
+      namespaceInode: () => 0,
+      interfaceName: () => "bench",
+      close() {},
     },
+    cgroupRoot: undefined,
+    features: () => [],
+    totals: () => totals(),
+    noteNamespaces() {},
+    watchDrops() {},
+    findOwners() {},
+    close: () => loaded.close(),
   };
 }
