@@ -113,15 +113,18 @@ test("limits", () => {
 });
 
 test.each([
-  ["a number without an end", "08ffffffffffffffffffff01"],
-  ["a number cut off", "08ff"],
-  ["a length beyond the end", "2a05"],
-  ["a group", "0b"],
-  ["a message as a number", "2801"],
-  ["a field without a known type", "0f"],
-  ["a fixed number cut off", "f90600"],
-])("refused: %s", (_, bytes) => {
-  expect(() => decode(getFlowsRequest, Buffer.from(bytes, "hex"))).toThrow(MalformedMessage);
+  ["08ffffffffffffffffffff01", /more than 10 bytes/],
+  ["08ff", /a number ends early/],
+  ["2a05", /a length goes beyond its message/],
+  ["0b", /wire type 3/],
+  ["2801", /blacklist has wire type 0, not 2/],
+  ["0f", /number has wire type 7, not 0/],
+  ["f90600", /a field ends early/],
+  ["fb06", /wire type 3 is not in use/],
+])("%s is refused", (bytes, reason) => {
+  const parse = () => decode(getFlowsRequest, Buffer.from(bytes, "hex"));
+  expect(parse).toThrow(MalformedMessage);
+  expect(parse).toThrow(reason);
 });
 
 test("20,000 damaged requests are decoded or refused, nothing else", () => {

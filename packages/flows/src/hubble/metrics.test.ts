@@ -173,14 +173,22 @@ test("requests over HTTP, both versions of the metric", () => {
   ]);
 });
 
+const flagSets = [["SYN"], ["SYN", "ACK", "FIN"], ["ACK", "RST"], ["ACK", "PSH"], ["FIN", "ACK", "ECE"]];
+
 test("flows of one shape count as each of them would by itself", () => {
   const choices = parseMetricChoices([...defaults, "flows-to-world:port;syn-only"]);
   const records = readBatch(
     batchOf(
-      mixedFlows(11, 2000).flatMap((flow): Recorded[] => [
-        { flow, change: "start" },
-        { flow, change: flow.state === "ended" ? "end" : "update" },
-      ]),
+      mixedFlows(11, 2000).flatMap((flow, index): Recorded[] => {
+        const isTcp = flow.protocol === "tcp";
+        const sourceFlags = isTcp ? (flagSets[index % 5] ?? []) : [];
+        const destinationFlags = isTcp ? (flagSets[index % 3] ?? []) : [];
+        const change = flow.state === "ended" ? "end" : "update";
+        return [
+          { flow, change: "start", sourceFlags, destinationFlags },
+          { flow, change, sourceFlags, destinationFlags },
+        ];
+      }),
     ),
   );
   const metrics = createHubbleMetrics(choices, emitter);
