@@ -60,8 +60,6 @@ export interface ConntrackOutput {
 export interface Conntrack {
   /** Takes what has come, for a few milliseconds at most, without waiting. */
   poll(nowMs: number): void;
-  /** Whether a dump is under way or due: not everything is known. */
-  readonly isDumping: boolean;
   /** Why the kernel did not dump its table, if it did not. */
   readonly refusal: Error | undefined;
   /** News that the socket had no room for, as the kernel counts it. */
@@ -138,9 +136,6 @@ export function openConntrack(libc: Libc, netns: number, output: ConntrackOutput
   };
 
   return {
-    get isDumping() {
-      return isDue || isUnderWay;
-    },
     get lost() {
       return news.dropped();
     },

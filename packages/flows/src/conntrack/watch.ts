@@ -79,7 +79,7 @@ export function watchTranslations(libc: Libc, options: TranslationWatchOptions):
     }
   };
 
-  return {
+  const watch: TranslationWatch = {
     translations,
     get lost() {
       return [...open.values()].reduce((sum, one) => sum + one.lost, lostBefore);
@@ -108,11 +108,21 @@ export function watchTranslations(libc: Libc, options: TranslationWatchOptions):
           reason: "the kernel tracks no connections (nf_conntrack is not loaded), so none is translated",
           hint: "nothing to do: it is looked for again every few seconds",
         };
-      return { name, state: "on", detail: "conntrack" };
+      const { evicted } = translations;
+      if (evicted > 0)
+        return {
+          name,
+          state: "degraded",
+          reason: `${evicted} translated connections had to make room for others: their two flows may stay apart`,
+          hint: "set a larger flows.max_flows",
+        };
+      const lost = watch.lost === 0 ? "" : `, ${watch.lost} news lost and read anew`;
+      return { name, state: "on", detail: `conntrack${lost}` };
     },
     close() {
       for (const conntrack of open.values()) conntrack.close();
       open.clear();
     },
   };
+  return watch;
 }

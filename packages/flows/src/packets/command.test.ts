@@ -209,6 +209,15 @@ test("filters of clsact that a killed agent left are removed by the next", async
   expect(await filters()).toBe(1);
 });
 
+test("where flows are not observed, packets are not captured", async () => {
+  await using host = await createNamespace();
+  await using agent = await startAgent({ places: [host], settings: ["flows.enabled=false"] });
+  const folder = ["--data-dir", agent.folder];
+  const { code, stderr } = await runX0(["flows", "capture", ...folder, "--write", await scratch()]);
+  expect(code).toBe(3);
+  expect(stderr).toMatch(/flows are not observed: turned off by flows.enabled/);
+});
+
 test("what cannot be is refused before anything is captured", async () => {
   await using net = await observedHost();
   const refused = async (...flags: readonly string[]) => {

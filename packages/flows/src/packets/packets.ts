@@ -25,6 +25,7 @@ import { packetCountsLayout, packetRecordLayout, recordFlag } from "./generated/
 import { openOwners } from "./owners.ts";
 import { createPcapngWriter, linkType } from "./pcapng.ts";
 import { type ProgramName, packetPrograms } from "./programs.ts";
+import { wallClock } from "./wall-clock.ts";
 
 /** Room for 25,000 packets of 256 bytes: a quarter of a second at 100,000 a second. */
 const RING_BYTES = 8 << 20;
@@ -99,7 +100,7 @@ export function openPackets(libc: Libc, options: PacketsOptions, clock: Clock): 
   const interfaces = new Map<number, CapturedInterface>();
   let statisticsMs = Number.NEGATIVE_INFINITY;
   let devicesMs = clock.nowMs();
-  let offsetNs = 0n;
+  const wall = wallClock(clock);
 
   const describe = (
     netns: number,
@@ -140,7 +141,7 @@ export function openPackets(libc: Libc, options: PacketsOptions, clock: Clock): 
       (BigInt(words[at + word.time + 1] as number) << 32n) | BigInt(words[at + word.time] as number);
     writer.packet({
       interface: from.number,
-      timestampNs: monotonicNs + offsetNs,
+      timestampNs: wall.at(monotonicNs),
       originalLength: (words[at + word.length] as number) + (isTagged ? TAG_BYTES : 0),
       direction: isDropped ? "unknown" : flags & recordFlag.egress ? "out" : "in",
       comment: commentOf({
@@ -155,7 +156,7 @@ export function openPackets(libc: Libc, options: PacketsOptions, clock: Clock): 
   };
 
   const drain = (limit?: number): number => {
-    offsetNs = BigInt(Math.round(clock.nowMs() * 1e6)) - clock.monotonicNs();
+    wall.adjust();
     return ring.drain(takePacket, limit);
   };
 
