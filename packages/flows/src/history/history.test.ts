@@ -1,123 +1,131 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock } from "@x0tta6bl4/core";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { compileFilter } from "../filter.ts";
-import { type Flow, type FlowQuery, flowListSchema, flowQuerySchema } from "../flow.ts";
-import { readBatch } from "../recording/record.ts";
-import { type RecordTraffic, recordTraffic } from "../testing/record-traffic.ts";
-import { compareCursors, cursorOf } from "./cursor.ts";
-import { type History, openHistory } from "./history.ts";
-import { qualified } from "./rows.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Flow, type FlowQuery, flowQuerySchema } from "../flow.ts";
+import { type Simulated, simulated } from "./testing/simulated.ts";
 
-const startMs = Date.UTC(2026, 10, 1);
-let folder: string;
-let traffic: RecordTraffic;
-let history: History;
-/** What a history should answer: each flow's latest state, newest first. */
-let expected: Map<string, Flow>;
+const newFolder = (): string => mkdtempSync(join(tmpdir(), "x0-history-"));
 
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "x0-history-"));
-  traffic = recordTraffic({ seed: 7, startMs, flowsPerSecond: 150, updateSeconds: 5 });
-  expected = new Map();
-});
-afterEach(async () => {
-  await history.close(1000);
-  rmSync(folder, { recursive: true, force: true });
-});
+describe("an answer", () => {
+  let folder: string;
+  let simulation: Simulated;
 
-const clock: Clock = {
-  nowMs: () => traffic.nowMs,
-  monotonicNs: () => BigInt(traffic.nowMs) * 1_000_000n,
-};
+  beforeAll(() => {
+    folder = newFolder();
+    simulation = simulated(folder, { flowsPerSecond: 150 });
+    simulation.record(70);
+  });
+  afterAll(async () => {
+    await simulation.history.close(1000);
+    rmSync(folder, { recursive: true, force: true });
+  });
 
-function open(run = startMs): History {
-  history = openHistory({ folder, maxBytes: 1e9, maxAgeMs: 1e9, run, clock, maxFlows: 65_536 });
-  return history;
-}
+  test("has every flow once, with its latest state, newest first", async () => {
+    expect(await simulation.read()).toEqual(simulation.wanted());
+    expect(simulation.wanted({}).filter(({ state }) => state === "active").length).toBeGreaterThan(10);
+  });
 
-function record(seconds: number, run = startMs): void {
-  for (let second = 0; second < seconds; second++) {
-    const batch = traffic.next();
-    const reader = readBatch(batch);
-    history.take(reader, []);
-    for (let index = 0; index < batch.count; index++) {
-      const flow = reader.flow(index);
-      const id = qualified(run, flow.id);
-      expected.set(id, { ...flow, id });
-    }
-  }
-}
+  test.each<Partial<FlowQuery>>([
+    { ip: "10.0.0.10" },
+    { ip: "203.0.0.0/16" },
+    { ip: "2001:db8::/32" },
+    { ip: "0.0.0.0/0" },
+    { ip: "::/0" },
+    { ip: "192.0.2.1" },
+    { port: 5432 },
+    { port: 0 },
+    { protocol: "icmp" },
+    { process: "curl" },
+    { process: "/usr/sbin/nginx" },
+    { unit: "nginx" },
+    { container: "3f4e9d1c8a7b" },
+    { name: "*.service-3.example" },
+    { name: "RESOLVER-1.internal.example" },
+    { dropped: "true" },
+    { dropped: "false", protocol: "udp" },
+    { since: "10s" },
+    { until: "30s", since: "40s", port: 443 },
+  ])("with a filter is what a filter over all flows gives: %j", async (query) => {
+    expect(await simulation.read(query)).toEqual(simulation.wanted(query));
+  });
 
-function wanted(query: Partial<FlowQuery> = {}): Flow[] {
-  const matches = compileFilter(query, traffic.nowMs);
-  return [...expected.values()].filter(matches).sort((a, b) => compareCursors(cursorOf(a), cursorOf(b)));
-}
+  test("has one flow for its id, and none for what is no id", async () => {
+    const flow = simulation.wanted().at(-5) as Flow;
+    expect(await simulation.read({ id: flow.id })).toEqual([flow]);
+    expect(await simulation.read({ id: "nonsense" })).toEqual([]);
+  });
 
-async function read(query: Partial<Record<keyof FlowQuery, unknown>> = {}): Promise<Flow[]> {
-  const flows: Flow[] = [];
-  let after: string | null = null;
-  do {
-    const page = flowListSchema.parse(
-      await history.flows(
-        flowQuerySchema.parse({ limit: 1000, ...query, ...(after === null ? {} : { after }) }),
-      ),
-    );
-    flows.push(...page.flows);
-    after = page.next;
-  } while (after !== null);
-  return flows;
-}
+  test("is only the newest so many where `last` says so", async () => {
+    const page = await simulation.history.flows(flowQuerySchema.parse({ last: 7, protocol: "tcp" }));
+    expect(page.flows).toEqual(simulation.wanted({ protocol: "tcp" }).slice(0, 7));
+    expect(page.next).toBeNull();
+  });
 
-test("every flow comes back once, with its latest state, newest first", async () => {
-  open();
-  record(120);
-  expect(await read()).toEqual(wanted());
-  expect(wanted().filter(({ state }) => state === "active").length).toBeGreaterThan(10);
+  test.each(["5", "x-y-z", "1793491200000-!!-3", ""])("refuses to read on after %j", async (after) => {
+    await expect(simulation.history.flows(flowQuerySchema.parse({ after }))).rejects.toMatchObject({
+      code: "X0_FLOWS_INVALID_FILTER",
+      hint: expect.any(String),
+    });
+  });
 });
 
-test.each<Partial<FlowQuery>>([
-  { ip: "10.0.0.10" },
-  { ip: "203.0.0.0/16" },
-  { ip: "2001:db8::/32" },
-  { port: 5432 },
-  { port: 0 },
-  { protocol: "icmp" },
-  { process: "curl" },
-  { unit: "nginx" },
-  { container: "3f4e9d1c8a7b" },
-  { name: "*.service-3.example" },
-  { name: "resolver-1.internal.example" },
-  { dropped: "true" },
-  { dropped: "false", protocol: "udp" },
-  { since: "10s" },
-  { until: "30s", since: "40s", port: 443 },
-])("filter ≡ post-filter: %j", async (query) => {
-  open();
-  record(60);
-  const flows = await read(query);
-  expect(flows).toEqual(wanted(query));
-  expect(flows.length).toBeGreaterThan(0);
-});
+describe("over time", () => {
+  let folder: string;
 
-test("a flow can be asked for by its id", async () => {
-  open();
-  record(30);
-  const flow = wanted().at(-5) as Flow;
-  expect(await read({ id: flow.id })).toEqual([flow]);
-  expect(await read({ id: "nonsense" })).toEqual([]);
-});
+  beforeEach(() => {
+    folder = newFolder();
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-test("after a restart the flows of the run before are there, and have ended", async () => {
-  open();
-  record(60);
-  await history.close(1000);
-  for (const [id, flow] of expected) expected.set(id, { ...flow, state: "ended" });
-  const second = traffic.nowMs;
-  open(second);
-  expect(await read()).toEqual(wanted());
-  record(10, second);
-  expect(await read({ since: "10s" })).toEqual(wanted({ since: "10s" }));
+  test("pages stay what they are while flows come, are written, and the agent starts again", async () => {
+    const simulation = simulated(folder, { flowsPerSecond: 60 });
+    simulation.record(20);
+    const wanted = simulation.wanted().filter(({ state }) => state === "ended");
+    const found: Flow[] = [];
+    let after: string | null = null;
+    do {
+      const page: { flows: Flow[]; next: string | null } = await simulation.history.flows(
+        flowQuerySchema.parse({ limit: 300, ...(after === null ? {} : { after }) }),
+      );
+      found.push(...page.flows);
+      after = page.next;
+      simulation.record(4);
+      await simulation.history.close(1000);
+      simulation.open();
+    } while (after !== null);
+    const known = new Set(wanted.map(({ id }) => id));
+    expect(found.filter(({ id }) => known.has(id))).toEqual(wanted);
+    expect(new Set(found.map(({ id }) => id)).size).toBe(found.length);
+    await simulation.history.close(1000);
+  });
+
+  test("after a restart the flows of the run before are there, and have ended", async () => {
+    const simulation = simulated(folder);
+    simulation.record(30);
+    await simulation.history.close(1000);
+    for (const [id, flow] of simulation.expected) simulation.expected.set(id, { ...flow, state: "ended" });
+    simulation.open();
+    expect(await simulation.read()).toEqual(simulation.wanted());
+    simulation.record(10);
+    expect(await simulation.read({ since: "10s" })).toEqual(simulation.wanted({ since: "10s" }));
+    const { covers } = await simulation.history.flows(flowQuerySchema.parse({}));
+    expect(covers).toMatchObject({
+      from: "2026-11-01T00:00:00.000Z",
+      to: "2026-11-01T00:00:40.000Z",
+      gaps: [],
+    });
+    await simulation.history.close(1000);
+  });
+
+  test("flows that go on for long stay one flow, over files and checkpoints", async () => {
+    const simulation = simulated(folder, { flowsPerSecond: 1, updateSeconds: 300, seed: 11 });
+    simulation.record(70 * 60);
+    expect(await simulation.read()).toEqual(simulation.wanted());
+    const lasting = simulation
+      .wanted()
+      .filter(({ start, end }) => Date.parse(end) - Date.parse(start) > 600_000);
+    expect(lasting.length).toBeGreaterThan(0);
+    await simulation.history.close(1000);
+  });
 });

@@ -233,9 +233,10 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
         if (!isStuck) orphans.clear();
       }
       if (monotonicMs >= nextCheckpointMs && checkpoint === undefined) {
+        // Ends that are told from now on lie in blocks from the lowest number on: a pile has its number from its start.
         checkpoint = {
           blocks: [...open.blocks()].filter((block) => block !== interim.number),
-          from: interim.number,
+          from: Math.min(...piles.map(({ number }) => number)),
         };
         nextCheckpointMs = monotonicMs + CHECKPOINT_MS;
       }
