@@ -8,6 +8,14 @@ export function escapeByte(byte: number): string {
   return byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\${String(byte).padStart(3, "0")}`;
 }
 
+/** The same of characters: letters of other scripts stay, control, direction and combining characters do not. */
+export function escapeText(text: string): string {
+  return text.replace(
+    /[^\x20-\x7e\xa1-\u02ff\u0370-\u0590\u0900-\u1fff\u2070-\u20cf\u2100-\ud7ff]/g,
+    (character) => `\\${String(character.charCodeAt(0)).padStart(3, "0")}`,
+  );
+}
+
 export function lowerCase(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
 }

@@ -3,6 +3,8 @@
  * Docker, Podman, containerd, CRI-O, LXC and systemd-nspawn, with systemd as cgroup driver or without.
  */
 
+import { escapeText } from "./text.ts";
+
 export interface Workload {
   /** The innermost service, scope, socket or the like that is not just a container's; null where there is none. */
   readonly unit: string | null;
@@ -35,7 +37,7 @@ export function workloadOf(path: string): Workload {
     // What lies inside a container or a machine belongs to it: its own units are the more telling ones.
     if (found !== undefined) container = found;
     const isOnlyContainer = found !== undefined && folder.endsWith(".scope");
-    if (unitName.test(folder) && !isOnlyContainer) unit = shown(unescapeUnit(folder));
+    if (unitName.test(folder) && !isOnlyContainer) unit = escapeText(unescapeUnit(folder));
   }
   return { unit, container };
 }
@@ -44,19 +46,11 @@ function containerOf(folder: string, parent: string | undefined): string | undef
   const id = containerId.exec(folder)?.[1];
   if (id !== undefined) return id;
   const name = machineScope.exec(folder) ?? nspawnService.exec(folder) ?? lxcPayload.exec(folder);
-  if (name !== null) return shown(unescapeUnit(name[1] as string));
-  return parent === "lxc" && folder !== "" ? shown(folder) : undefined;
+  if (name !== null) return escapeText(unescapeUnit(name[1] as string));
+  return parent === "lxc" && folder !== "" ? escapeText(folder) : undefined;
 }
 
 /** `\x2d` stands for what a unit's name may not have: systemd.unit(5). */
 function unescapeUnit(name: string): string {
   return name.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-}
-
-/** Folders may have any byte but / in their names. */
-function shown(name: string): string {
-  return name.replace(
-    /[^\x20-\x7e\xa1-\u1fff\u2070-\ud7ff]/g,
-    (character) => `\\${String(character.charCodeAt(0)).padStart(3, "0")}`,
-  );
 }

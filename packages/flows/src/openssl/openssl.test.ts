@@ -10,10 +10,11 @@ import { openLibc } from "../kernel/libc.ts";
 import type { OpensslExchange } from "./exchanges.ts";
 import { openOpenssl } from "./openssl.ts";
 import { startClient, startServer, startShell } from "./testing/children.ts";
+import { libraryFolder } from "./testing/library.ts";
 
 const SECRET = "hunter2";
 
-beforeEach((context) => requireKernel(context, "bpf", "btf"));
+beforeEach((context) => requireKernel(context, "bpf", "btf", "mount"));
 
 async function curl(...args: readonly string[]): Promise<string> {
   return (await promisify(execFile)("curl", ["--silent", "--fail-with-body", "--insecure", ...args])).stdout;
@@ -150,6 +151,33 @@ test("processes come and go", async () => {
   }
   probes.openssl.discover();
   expect(state()).toBe("off");
+});
+
+test("a library that was replaced since is probed where it is mapped", async () => {
+  await using server = await startServer("x0-tls-j");
+  using library = libraryFolder();
+  await using client = await startClient("x0-tls-k", library.folder);
+  library.remove();
+  await using probes = opened("x0-tls-k");
+  probes.openssl.discover();
+  expect(probes.openssl.features()[0]?.detail).toContain(library.folder);
+  await client.ask(`${server.port} /replaced`);
+  probes.openssl.read();
+  expect(probes.told.map(({ target }) => target)).toEqual(["/replaced"]);
+});
+
+test("a library whose file system is unknown is left alone, and that is said", async () => {
+  using library = libraryFolder();
+  await using _client = await startClient("x0-tls-l", library.folder);
+  library.unmount();
+  await using probes = opened("x0-tls-l");
+  probes.openssl.discover();
+  expect(probes.openssl.features()).toMatchObject([
+    {
+      state: "off",
+      reason: expect.stringMatching(/libssl.* is on a file system that is not mounted any more/),
+    },
+  ]);
 });
 
 test("a service without OpenSSL says so", async () => {

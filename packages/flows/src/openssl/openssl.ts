@@ -11,9 +11,10 @@ import { mapAccess, openRawTracepoint } from "../kernel/bpf.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
 import { loadSkeleton } from "../kernel/skeleton.ts";
 import { createExchangeReader, type OpensslExchange, type OpensslTotals } from "./exchanges.ts";
+import { opensslFiles } from "./mapped-files.ts";
 import { createProbedFiles } from "./probed-files.ts";
 import { uprobeType } from "./probes.ts";
-import { opensslFiles, type ServiceProcess, serviceProcesses } from "./processes.ts";
+import { type ServiceProcess, serviceProcesses } from "./processes.ts";
 import { opensslPrograms } from "./programs.ts";
 
 /** As in openssl.bpf.c. */
@@ -73,9 +74,8 @@ export function openOpenssl(
   const probe = (process: ServiceProcess, identities: Set<string>): Found => {
     const probed: string[] = [];
     const reasons: string[] = [];
-    for (const { path, isGone } of opensslFiles(process)) {
-      // As the process sees it, which may be in a container.
-      const outcome = isGone ? gone(path) : files.probe(`/proc/${process.pid}/root${path}`);
+    for (const { path, links, reason } of opensslFiles(process)) {
+      const outcome = reason === undefined ? files.probe(links) : { reason };
       if (outcome === "none") continue;
       if ("reason" in outcome) reasons.push(outcome.reason);
       else {
@@ -113,10 +113,6 @@ export function openOpenssl(
       loaded.close();
     },
   };
-}
-
-function gone(path: string): { readonly reason: string } {
-  return { reason: `${path} was replaced since the service began: restart the service` };
 }
 
 function featureOf(service: string, found: readonly Found[]): Feature {

@@ -15,9 +15,10 @@ export interface ProbedFiles {
   /**
    * Probes the file if it has functions of OpenSSL and no probes yet.
    *
-   * @param path as we see it. @returns its identity, "none" without such functions, or why there are no probes.
+   * @param links to it, the best first. @returns its identity, "none" without such functions, or why there are no
+   *   probes.
    */
-  probe(path: string): FileOutcome;
+  probe(links: readonly string[]): FileOutcome;
   /** Lets go of all but these. */
   keep(identities: ReadonlySet<string>): void;
   /** Each probe takes the kernel 0.1 s, spent in other threads. */
@@ -41,9 +42,9 @@ export function createProbedFiles(
   };
 
   return {
-    probe(path) {
+    probe(links) {
       try {
-        const identity = identityOf(path);
+        const { path, identity } = firstReadable(links);
         if (probed.has(identity)) return { identity };
         if (empty.has(identity)) return "none";
         const offsets = functionOffsets(path, probedSymbols);
@@ -68,8 +69,15 @@ export function createProbedFiles(
   };
 }
 
-/** Of a file's content, as long as nobody writes into it. */
-function identityOf(path: string): string {
-  const { dev, ino, mtimeMs, size } = statSync(path);
-  return `${dev}:${ino}:${mtimeMs}:${size}`;
+/** The identity is that of a file's content, as long as nobody writes into it. */
+function firstReadable(links: readonly string[]): { readonly path: string; readonly identity: string } {
+  for (const [index, path] of links.entries())
+    try {
+      const { dev, ino, mtimeMs, size } = statSync(path);
+      return { path, identity: `${dev}:${ino}:${mtimeMs}:${size}` };
+    } catch (error) {
+      const isForbidden = (error as NodeJS.ErrnoException).code === "EPERM";
+      if (!isForbidden || index === links.length - 1) throw error;
+    }
+  throw new Error("no link");
 }

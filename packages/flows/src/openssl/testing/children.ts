@@ -30,9 +30,11 @@ export async function startShell(name: string): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: () => ended(child) };
 }
 
-export async function startClient(name: string): Promise<Client> {
+/** testing/client.py. @param libraries folder whose libraries it loads before the system's. */
+export async function startClient(name: string, libraries?: string): Promise<Client> {
   const script = new URL("client.py", import.meta.url).pathname;
-  const { child, nextLine } = startChild("python3", [script, name]);
+  const environment = libraries === undefined ? {} : { LD_LIBRARY_PATH: libraries };
+  const { child, nextLine } = startChild("python3", [script, name], environment);
   await nextLine();
   return {
     pid: child.pid as number,
@@ -44,8 +46,15 @@ export async function startClient(name: string): Promise<Client> {
   };
 }
 
-function startChild(command: string, args: readonly string[]) {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+function startChild(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+) {
+  const child = spawn(command, args, {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, ...environment },
+  });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   const nextLine = async (): Promise<string> => {
     const { value, done } = await lines.next();
