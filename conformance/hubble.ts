@@ -38,7 +38,7 @@ export async function run(): Promise<ConformanceResult> {
     const compared = await knownFlows(found.path, folder);
     const lack = await missingKernel("netns", "bpf", "btf");
     if (lack !== undefined) return { outcome: "passed", reason: `${compared}; no agent: ${lack}` };
-    return { outcome: "passed", reason: `${compared}, ${await liveAgent(found.path)}` };
+    return { outcome: "passed", reason: `${compared}, ${await liveAgent(found.path, join(folder, "data"))}` };
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -167,14 +167,16 @@ async function follows(cli: string, hubble: Hubble, relay: readonly string[]): P
 }
 
 /** An agent in its namespace, where the command finds it without being told. */
-async function liveAgent(cli: string): Promise<string> {
+async function liveAgent(cli: string, folder: string): Promise<string> {
   await using client = await createNamespace();
   await using server = await createNamespace();
   const [left, right] = await connect(client, server, { offloads: false });
-  await using agent = await startAgent({ places: server });
+  const places = server;
+  await using agent = await startAgent({ places, folder });
   await agent.observes(2);
   const observe = async (...argv: readonly string[]): Promise<Shown[]> => {
-    const { stdout } = await runCommand([cli, "observe", "--all", "-o", "jsonpb", ...argv], {
+    const limit = argv.includes("--last") ? [] : ["--all"];
+    const { stdout } = await runCommand([cli, "observe", ...limit, "-o", "jsonpb", ...argv], {
       places: server,
     });
     return stdout
@@ -213,7 +215,26 @@ async function liveAgent(cli: string): Promise<string> {
   demand(fromClient.length === 4, `--from-ip: ${fromClient.length} openings`);
   const { stdout } = await runCommand([cli, "status"], { places: server });
   demand(stdout.includes("Healthcheck (via localhost:4245): Ok"), stdout);
-  return `${shown.length} flows of a live agent`;
+  await agent.stop();
+  // What was before the restart is on disk only.
+  await using next = await startAgent({ places, folder });
+  await next.observes(2);
+  const stored = await observe("--not", "--port", "4245", "--since", "1h");
+  demand(
+    JSON.stringify(summary(stored)) === JSON.stringify(expected),
+    `after a restart: ${JSON.stringify(summary(stored))}`,
+  );
+  const lastOpening = await observe(
+    "--tcp-flags",
+    "syn",
+    "--not-reply",
+    "--from-ip",
+    left.ipv4,
+    "--last",
+    "1",
+  );
+  demand(lastOpening.length === 1, `--last 1 after a restart: ${lastOpening.length}`);
+  return `${shown.length} flows of a live agent, from memory and from disk`;
 }
 
 interface Shown {

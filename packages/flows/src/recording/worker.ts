@@ -15,6 +15,7 @@ import { flowsFail } from "../errors.ts";
 import { openExports } from "../export/exports.ts";
 import { type History, openHistory } from "../history/history.ts";
 import { type Hubble, openHubble } from "../hubble/hubble.ts";
+import { storedFlows } from "../hubble/stored-flows.ts";
 import type { RecordingContract, RecordingOptions } from "./contract.ts";
 import { readBatch } from "./record.ts";
 import type { Sink } from "./sink.ts";
@@ -43,6 +44,7 @@ async function openSinks({ config, folder, version, startedMs }: RecordingOption
     metrics: config.hubble_metrics,
     version,
     clock: systemClock,
+    ...(history === undefined ? {} : { history: storedFlows(history) }),
   });
   const exports = openExports(config.exports, {
     clock: systemClock,

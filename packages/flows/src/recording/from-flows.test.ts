@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { RECORD_WORDS, readBatch, recordWord } from "../recording/record.ts";
-import { mixedFlows, testFlow } from "./flows.ts";
-import { batchOf } from "./records.ts";
+import { mixedFlows, testFlow } from "../testing/flows.ts";
+import { batchOf } from "./from-flows.ts";
+import { RECORD_WORDS, readBatch, recordWord } from "./record.ts";
 
 test("flows of every kind come out of a batch as they went in", () => {
   const flows = mixedFlows(7, 500);
