@@ -41,13 +41,14 @@ if (task === "record") {
   record(Number(seconds));
   const whileFull = await simulation.read({ until: new Date(fullFrom).toISOString() });
   for (let piece = 0; piece < 2000; piece++) rmSync(`${ballast}.${piece}`, { force: true });
-  const roomFrom = simulation.traffic.nowMs + 1000;
+  // By the next time that it writes.
+  const resumedBy = simulation.traffic.nowMs + 4000;
   record(40);
   const { covers } = await simulation.history.flows(flowQuerySchema.parse({}));
   const answered = await simulation.read();
   const known = new Map(simulation.wanted().map((flow) => [flow.id, flow]));
   const iso = (ms: number): string => new Date(ms).toISOString();
-  const since = { since: iso(roomFrom) };
+  const since = { since: iso(resumedBy) };
   const began = <T extends { start: string }>(flows: T[]): T[] =>
     flows.filter(({ start }) => start > since.since);
   say(
@@ -55,7 +56,7 @@ if (task === "record") {
       states,
       covers,
       fullFrom: iso(fullFrom),
-      roomFrom: iso(roomFrom),
+      resumedBy: iso(resumedBy),
       answered: answered.length,
       distinct: new Set(answered.map(({ id }) => id)).size,
       invented: answered.filter(({ id }) => !known.has(id)).length,
