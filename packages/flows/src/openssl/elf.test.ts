@@ -1,4 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { seededRandom } from "@x0tta6bl4/core";
 import { describe, expect, test } from "vitest";
 import { mutated } from "../insight/testing/mutation.ts";
@@ -35,21 +36,15 @@ describe("offsets in the file", () => {
     expect(functionOffsets("/etc/hostname", probedSymbols)).toBeUndefined();
   });
 
-  test("of this Node, which carries OpenSSL in itself, as readelf has them", () => {
-    const table = execFileSync("readelf", ["--dyn-syms", "--wide", process.execPath], {
-      encoding: "latin1",
-      maxBuffer: 2 ** 28,
-    });
-    const segments = execFileSync("readelf", ["--segments", "--wide", process.execPath], {
-      encoding: "latin1",
-    });
-    const loads = [...segments.matchAll(/LOAD +0x(\w+) 0x(\w+) 0x\w+ 0x(\w+)/g)].map((match) =>
-      match.slice(1, 4).map((digits) => Number.parseInt(digits, 16)),
+  test("of this Node, which carries OpenSSL in itself, as the dynamic linker has them", () => {
+    const koffi: typeof import("koffi") = createRequire(import.meta.url)("koffi");
+    const program = koffi.load(null);
+    const mappings = [...readFileSync("/proc/self/maps", "utf8").matchAll(/^(\w+)-(\w+) \S+ (\w+)/gm)].map(
+      (match) => match.slice(1).map((digits) => Number.parseInt(digits, 16)),
     ) as [number, number, number][];
-    const expected = probedSymbols.map((name) => {
-      const line = table.split("\n").find((text) => text.endsWith(` ${name}`)) ?? "";
-      const address = Number.parseInt(line.trim().split(/\s+/)[1] ?? "", 16);
-      const [offset, start] = loads.find(([, at, size]) => address >= at && address < at + size) ?? [0, 0];
+    const expected = probedSymbols.map((name): [string, number] => {
+      const address = Number(koffi.address(program.symbol(name, "void *") as never));
+      const [start, , offset] = mappings.find(([from, to]) => address >= from && address < to) ?? [0, 0, 0];
       return [name, address - start + offset];
     });
     const found = functionOffsets(process.execPath, probedSymbols);

@@ -1,8 +1,10 @@
 import { statSync } from "node:fs";
 import { expect, test } from "vitest";
+import { requireKernel } from "../../../../test/lab/index.ts";
 import { opensslFiles, refusal } from "./mapped-files.ts";
 
-test("this Node's program, through its mapping and by its path", () => {
+test("this Node's program, through its mapping and by its path", async (context) => {
+  await requireKernel(context, "mount");
   const [file, ...others] = opensslFiles({ pid: process.pid, service: "node", executable: process.execPath });
   expect(others).toEqual([]);
   expect(file).toMatchObject({ path: process.execPath });
