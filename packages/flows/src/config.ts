@@ -34,7 +34,13 @@ export const flowsConfigSchema = z.object({
     .max(4_194_304)
     .default(131_072)
     .describe("flows that the kernel keeps at once; beyond them it evicts the least recently used"),
-  recent_flows: z.number().int().min(0).max(4_194_304).default(65_536).describe("ended flows kept in memory"),
+  recent_flows: z
+    .number()
+    .int()
+    .min(0)
+    .max(4_194_304)
+    .default(16_384)
+    .describe("ended flows kept in memory; older ones are in the history"),
   ring_size: size.default("4MiB").describe("buffer for events from the kernel, a power of two"),
   idle_seconds: z
     .number()

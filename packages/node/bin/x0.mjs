@@ -1,7 +1,8 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
+#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=131072 node --max-semi-space-size=2
 /**
  * The `x0` command. Plain JavaScript that also older Nodes can read, so that they get a sentence and not a stack.
- * The small nursery (MiB) saves 7 MB of the agent's memory, which hardly makes short-lived objects.
+ * The small nursery (MiB) saves 7 MB of the agent's memory, which hardly makes short-lived objects. The threshold keeps
+ * glibc from putting large buffers of short life into its heaps, which then never shrink.
  * In a checkout it first builds what is missing or changed; an installed package has no sources and skips that.
  */
 import { spawnSync } from "node:child_process";

@@ -39,8 +39,8 @@ export const LEARNED_WORDS: number = recordWord.translatedPorts - recordWord.app
 export type Earlier = ArrayLike<number> | "own";
 
 const NONE = 0xffff_ffff;
-/** 18,000 records. */
-const MOST_SPARE_BYTES = 4 << 20;
+/** 75,000 records. */
+const MOST_SPARE_BYTES = 16 << 20;
 
 export interface BatchWriter {
   readonly count: number;
