@@ -15,6 +15,7 @@ export const status = {
   ok: 0,
   cancelled: 1,
   invalidArgument: 3,
+  notFound: 5,
   resourceExhausted: 8,
   unimplemented: 12,
   internal: 13,

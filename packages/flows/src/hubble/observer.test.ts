@@ -14,6 +14,7 @@ import {
   getFlowsRequest,
   getFlowsResponse,
   getNodesResponse,
+  healthCheckRequest,
   nodeState,
   serverStatusResponse,
 } from "./schema.ts";
@@ -257,6 +258,11 @@ test("status, nodes, namespaces, health", async () => {
   expect(await ask(relay, flowMessage, "/observer.Observer/GetNamespaces")).toEqual({});
   const health = await client.call("/grpc.health.v1.Health/Check", grpcFrame(none)).answer;
   expect(health.messages[0]?.toString("hex")).toBe("0801");
+  const other = bytesOf(healthCheckRequest, { service: "relay.Other" });
+  expect(await client.call("/grpc.health.v1.Health/Check", other).answer).toMatchObject({
+    status: status.notFound,
+    text: "relay.Other is not served here",
+  });
   for (const method of ["GetAgentEvents", "GetDebugEvents"]) {
     const answer = await client.call(`/observer.Observer/${method}`, grpcFrame(none)).answer;
     expect(answer).toMatchObject({

@@ -1,12 +1,14 @@
 /** The services of Hubble's API: `observer.Observer`, and gRPC's health check, which its clients ask first. */
 import { answerFlows, type FlowsSource } from "./answer.ts";
-import { encode, type Message, type Values } from "./codec.ts";
+import { decode, encode, type Message, type Values } from "./codec.ts";
 import { parseFlowsRequest } from "./flows-request.ts";
 import { GrpcError, type Method, status } from "./grpc.ts";
 import {
   emptyMessage,
   getNodesResponse,
+  healthCheckRequest,
   healthCheckResponse,
+  healthStatus,
   nodeState,
   serverStatusResponse,
 } from "./schema.ts";
@@ -20,6 +22,8 @@ export interface ObserverSource extends FlowsSource {
   /** Flows a second, over the last minute. */
   flowsRate(): number;
 }
+
+const SERVICE = "observer.Observer";
 
 export function observerMethods(
   source: ObserverSource,
@@ -53,31 +57,36 @@ export function observerMethods(
   });
   return new Map<string, Method>([
     [
-      "/observer.Observer/GetFlows",
+      `/${SERVICE}/GetFlows`,
       {
         kind: "stream",
         answer: (request, stream) =>
           answerFlows(source, parseFlowsRequest(request), stream, { relay: role === "relay" }),
       },
     ],
-    ["/observer.Observer/ServerStatus", unary(serverStatusResponse, serverStatus)],
-    ["/observer.Observer/GetNodes", unary(getNodesResponse, nodes)],
-    ["/observer.Observer/GetNamespaces", unary(emptyMessage, () => ({}))],
-    ["/observer.Observer/GetAgentEvents", refused("events of Cilium's agent do not exist on a plain host")],
-    [
-      "/observer.Observer/GetDebugEvents",
-      refused("debug events of Cilium's datapath do not exist on a plain host"),
-    ],
-    ["/grpc.health.v1.Health/Check", unary(healthCheckResponse, () => ({ status: 1 }))],
+    [`/${SERVICE}/ServerStatus`, unary(serverStatusResponse, serverStatus)],
+    [`/${SERVICE}/GetNodes`, unary(getNodesResponse, nodes)],
+    [`/${SERVICE}/GetNamespaces`, unary(emptyMessage, () => ({}))],
+    [`/${SERVICE}/GetAgentEvents`, refused("events of Cilium's agent do not exist on a plain host")],
+    [`/${SERVICE}/GetDebugEvents`, refused("debug events of Cilium's datapath do not exist on a plain host")],
+    ["/grpc.health.v1.Health/Check", unary(healthCheckResponse, health)],
   ]);
 }
 
-function unary(message: Message, values: () => Values): Method {
+/** @throws GrpcError for a service that is not here, as the protocol of health checks asks. */
+function health(request: Buffer): Values {
+  const { service = "" } = decode(healthCheckRequest, request);
+  if (service !== "" && service !== SERVICE)
+    throw new GrpcError(status.notFound, `${service} is not served here`);
+  return { status: healthStatus.numbers["SERVING"] };
+}
+
+function unary(message: Message, values: (request: Buffer) => Values): Method {
   return {
     kind: "unary",
-    answer() {
+    answer(request) {
       const writer = byteWriter(256);
-      encode(writer, message, values());
+      encode(writer, message, values(request));
       return writer.bytes.subarray(0, writer.length);
     },
   };

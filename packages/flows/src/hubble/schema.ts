@@ -384,7 +384,8 @@ export const getNodesResponse: Message = message("GetNodesResponse", {
 export const emptyMessage: Message = message("Empty", {});
 
 /** https://github.com/grpc/grpc/blob/master/doc/health-checking.md */
+export const healthStatus = enumeration({ UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 });
 export const healthCheckRequest: Message = message("HealthCheckRequest", { service: [1, "string"] });
 export const healthCheckResponse: Message = message("HealthCheckResponse", {
-  status: [1, { enumeration: enumeration({ UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 }) }],
+  status: [1, { enumeration: healthStatus }],
 });
