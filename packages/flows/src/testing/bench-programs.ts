@@ -71,6 +71,7 @@ export function kernelWithoutDevices(libc: Libc, loaded: Loaded<MapName, string>
       step: () => false,
       poll() {},
       summary: () => ({ attached: 0, skipped: [], leftOut: 0, unmatched: [] }),
+      devices: () => [],
       namespaces: () => [],
       namespaceInode: () => 0,
       interfaceName: () => "bench",
