@@ -9,7 +9,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
-import { attachType, createLink, mapAccess, tcxPrograms } from "../kernel/bpf.ts";
+import { attachType, createLink, tcxPrograms } from "../kernel/bpf.ts";
 import { attachClsact, detachClsact } from "../kernel/clsact.ts";
 import { type Interface, type InterfaceWatch, watchInterfaces } from "../kernel/interfaces.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
@@ -17,14 +17,13 @@ import { type NetworkNamespace, namespacePath, openNamespace } from "../kernel/n
 import { type Netlink, openNetlink } from "../kernel/netlink.ts";
 import { matchesPattern, type Selection, selectNamespaces, selects } from "./selection.ts";
 import { type DevicePrograms, type Direction, stubMaker } from "./stubs.ts";
+import { unobservedDevices } from "./unobserved.ts";
 
 const LOOPBACK_INDEX = 1;
 const BPF_F_BEFORE = 8;
 const NETLINK_ROUTE = 0;
 const ENODEV = -19;
 const REMEMBERED_NAMES = 65_536;
-/** The kernel's own bound of devices above devices (MAX_NEST_DEV). */
-const MOST_STACKED = 8;
 /** A flow key has 16 bits for it. */
 const MOST_NAMESPACES = 65_535;
 
@@ -85,8 +84,6 @@ interface Observed extends ObservedNamespace {
   /** All of the namespace. */
   readonly present: Map<number, Interface>;
   readonly devices: Map<number, Attached>;
-  /** Devices of which the kernel side was told that what comes in by them is not counted there. */
-  readonly unobserved: Set<number>;
   readonly skipped: Map<number, string>;
   waiting: Interface[];
 }
@@ -121,6 +118,7 @@ export interface AttachOptions {
 export function openAttachments(libc: Libc, options: AttachOptions): Attachments {
   const { programs, tag } = options;
   const stubs = stubMaker(libc, programs);
+  const unobserved = unobservedDevices(libc, options.unobserved, (name) => selects(options.interfaces, name));
   const observed: Observed[] = [];
   const remembered = new Map<number, Remembered>();
   /** Places that may not be entered or hold no namespace, with the reason. */
@@ -133,7 +131,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     one.namespace.run(() => {
       for (const index of [...one.devices.keys()]) detach(one, index);
     });
-    for (const index of one.unobserved) tellUnobserved(one, index, false);
+    unobserved.forget(one.number);
     one.watch.close();
     one.netlink.close();
     one.namespace.close();
@@ -179,23 +177,6 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     one.devices.set(index, { links, createdQdisc: false });
   };
 
-  const tellUnobserved = (one: Observed, index: number, isUnobserved: boolean): void => {
-    if (options.unobserved === undefined || one.unobserved.has(index) === isUnobserved) return;
-    const key = libc.allocate(8);
-    const value = libc.allocate(4);
-    key.view.setUint32(0, index, true);
-    key.view.setUint32(4, one.number, true);
-    if (isUnobserved) {
-      one.unobserved.add(index);
-      mapAccess(libc).update(options.unobserved, key, value);
-    } else {
-      one.unobserved.delete(index);
-      mapAccess(libc).delete(options.unobserved, key);
-    }
-    key.free();
-    value.free();
-  };
-
   const namesOf = (number: number): Map<number, string> => (remembered.get(number) as Remembered).names;
 
   /** A device that is new, or has changed; a new name may change whether it is selected. */
@@ -227,27 +208,6 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     for (const link of device?.links ?? []) libc.close(link);
   };
 
-  /**
-   * Says by which devices packets come in that are not counted there: lowest ones without programs of ours, and those
-   * above only such. A bridge with an observed port counts as observed, as a packet does not tell by which port it came.
-   */
-  const settleUnobserved = (one: Observed): void => {
-    const lowers = new Map<number, Interface[]>();
-    for (const device of one.present.values()) {
-      const ports = lowers.get(device.master);
-      if (ports === undefined) lowers.set(device.master, [device]);
-      else ports.push(device);
-    }
-    const isUnobserved = (device: Interface, depth: number): boolean => {
-      if (!device.upper) return device.headerBytes === undefined || !selects(options.interfaces, device.name);
-      const lower = one.present.get(device.lower);
-      const below = [...(lower === undefined ? [] : [lower]), ...(lowers.get(device.index) ?? [])];
-      return depth < MOST_STACKED && below.length > 0 && below.every((each) => isUnobserved(each, depth + 1));
-    };
-    for (const device of one.present.values()) tellUnobserved(one, device.index, isUnobserved(device, 0));
-    for (const index of [...one.unobserved]) if (!one.present.has(index)) tellUnobserved(one, index, false);
-  };
-
   const relist = (one: Observed): void => {
     const found = one.namespace.run(() => one.watch.list());
     for (const index of [...one.present.keys()])
@@ -277,7 +237,6 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       netlink: openNetlink(libc, NETLINK_ROUTE),
       present: new Map(),
       devices: new Map(),
-      unobserved: new Set(),
       skipped: new Map(),
       waiting: [],
     }));
@@ -288,7 +247,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       for (const device of found) detachClsact(one.netlink, device.index, tag, true);
     });
     for (const device of found) meet(one, device);
-    settleUnobserved(one);
+    unobserved.settle(one.number, one.present);
     const first = namespace.run(firstDevices);
     const rank = (device: Interface): number =>
       device.index === LOOPBACK_INDEX ? 0 : first.has(device.name) ? 1 : device.up ? 2 : 3;
@@ -368,7 +327,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
           for (const index of news.removed) forget(one, index);
           for (const device of news.added) meet(one, device);
         }
-        if (isNews) settleUnobserved(one);
+        if (isNews) unobserved.settle(one.number, one.present);
       }
     },
     summary() {

@@ -69,6 +69,7 @@ async function* capture(
   const worker = new Worker(siblingModule("worker", import.meta.url), { name: "x0-packets" });
   const channel = openChannel<PacketsContract>(worker);
   const queue = boundedQueue<Uint8Array>(QUEUED_CHUNKS);
+  const ended = new AbortController();
   let failure: string | undefined;
   channel.on("blocks", (blocks) => queue.push(blocks));
   channel.on("failed", (message) => {
@@ -79,7 +80,6 @@ async function* capture(
     failure ??= error?.message ?? "its thread ended";
     queue.close();
   });
-  const isOver = AbortSignal.any([signal, AbortSignal.timeout(parseDuration(query.for))]);
   // What the thread has sent before its last blocks comes before them.
   const end = async (): Promise<void> => {
     const last = await channel.call("close", undefined).catch(() => undefined);
@@ -87,9 +87,11 @@ async function* capture(
     queue.close();
   };
   try {
-    yield await channel.call("open", { ...options, query });
+    const header = await channel.call("open", { ...options, query });
+    const isOver = AbortSignal.any([signal, AbortSignal.timeout(parseDuration(query.for))]);
     if (isOver.aborted) void end();
-    else isOver.addEventListener("abort", end, { once: true });
+    else isOver.addEventListener("abort", end, { once: true, signal: ended.signal });
+    yield header;
     for await (const blocks of queue) {
       yield blocks;
       await channel.call("taken", blocks.length);
@@ -99,7 +101,7 @@ async function* capture(
         hint: "try again",
       });
   } finally {
-    isOver.removeEventListener("abort", end);
+    ended.abort();
     // Where the client went away: what is attached is detached by this, not by the thread's end.
     await Promise.race([
       channel.call("close", undefined).catch(() => undefined),
