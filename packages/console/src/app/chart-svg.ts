@@ -53,7 +53,7 @@ export function chartSvg(data: ChartData, options: SvgOptions): string {
     ...runs(data).map((run) => {
       const line = run.map(([second, value]) => `${x(second)} ${y(value)}`).join("L");
       const [first, last] = [run[0] as Point, run.at(-1) as Point];
-      return `<path d="M${x(first[0])} ${floor}L${line}L${x(last[0])} ${floor}z" fill="${colours.area}"/><path d="M${line}" fill="none" stroke="${colours.ink}" stroke-width="1.25"/>`;
+      return `<path d="M${x(first[0])} ${floor}L${line}L${x(last[0])} ${floor}z" fill="${colours.area}"/><path d="M${line}h0" fill="none" stroke="${colours.ink}" stroke-width="1.25" stroke-linecap="round"/>`;
     }),
     "</g></svg>",
   ].join("\n");

@@ -144,7 +144,13 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
         stroke: () => token("--ink"),
         fill: () => token("--area"),
         width: 1.25,
-        points: { show: false },
+        // A point between two gaps has no line.
+        points: {
+          show: true,
+          size: 3,
+          fill: () => token("--ink"),
+          filter: (plot, series) => alone(plot.data[series] as (number | null)[]),
+        },
       },
     ],
     hooks: {
@@ -167,6 +173,14 @@ function options(latest: { readonly current: ChartProps }, width: number): uPlot
       ],
     },
   };
+}
+
+/** Indexes of points without a neighbour. */
+function alone(values: readonly (number | null)[]): number[] {
+  const known = (index: number): boolean => values[index] != null;
+  return values.flatMap((_, index) =>
+    known(index) && !known(index - 1) && !known(index + 1) ? [index] : [],
+  );
 }
 
 /** A pointer that moved less was not dragged. */

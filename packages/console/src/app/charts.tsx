@@ -42,13 +42,16 @@ export function Charts({ model, view, nowMs, moment, theme, ...on }: Props) {
     const [bytes, started] = summed;
     const at = (data: ChartData): number | null => valueAt(data, points, cursor);
     const label = cursor === null ? "latest" : clock(cursor * 1000);
+    const { loadedFromMs } = model;
+    const scope =
+      loadedFromMs > (past?.fromMs ?? 0) ? `loaded since ${clock(loadedFromMs)}` : "of these flows";
     return (
       <>
         <Chart
           {...common}
           label={label}
           title="Bytes"
-          scope="of these flows, laid evenly over each: estimated"
+          scope={`${scope}, laid evenly over each: estimated`}
           data={bytes}
           value={at(bytes)}
           format={(value) => `≈ ${bytesPerSecond(value)}`}
@@ -58,7 +61,7 @@ export function Charts({ model, view, nowMs, moment, theme, ...on }: Props) {
           {...common}
           label={label}
           title="New flows"
-          scope="of these, a second"
+          scope={`${scope}, a second`}
           data={started}
           value={at(started)}
           format={perSecond}
@@ -163,7 +166,7 @@ function valueAt(
   cursor: number | null,
 ): number | null {
   if (cursor === null) return values.findLast((value) => value !== null) ?? null;
-  const index = Math.round((cursor - (seconds[0] ?? 0)) / stepSeconds);
+  const index = seconds.findIndex((second) => Math.abs(second - cursor) <= stepSeconds / 2);
   return values[index] ?? null;
 }
 

@@ -29,17 +29,20 @@ test("what is lost, not kept or not loaded is a gap, never a zero", () => {
   const known = {
     fromMs: fromMs + 10_000,
     toMs: range.toMs - 5000,
-    gaps: [{ from: at(100_500), to: at(102_000) }],
+    gaps: [
+      { from: at(101_500), to: at(103_000), reason: "full" },
+      { from: at(100_500), to: at(102_000), reason: "full" },
+    ],
   };
   const points = flowPoints({ rows: [], range, known, loadedFromMs: fromMs + 20_000 });
   const second = fromMs / 1000;
   expect(points.gaps).toEqual([
     [second, second + 20],
+    [second + 100.5, second + 103],
     [second + 235, second + 240],
-    [second + 100.5, second + 102],
   ]);
   expect(points.bytes.map((value) => value === null).lastIndexOf(true)).toBe(239);
-  expect([19, 20, 99, 100, 101, 102].map((index) => points.bytes[index])).toEqual([
+  expect([19, 20, 100, 101, 102, 103].map((index) => points.bytes[index])).toEqual([
     null,
     0,
     0,
@@ -57,4 +60,5 @@ test("a bucket that is not over is measured by what has passed of it", () => {
   });
   expect(points.stepSeconds).toBe(2);
   expect(points.bytes.at(-1)).toBe(200);
+  expect(points.seconds.at(-1)).toBe(range.toMs / 1000 + 0.25);
 });

@@ -10,9 +10,12 @@ import type { Gap } from "./shapes.ts";
 /** One point for about four pixels of a wide chart. */
 const buckets = 240;
 
+/** A rate from less of its bucket would be a guess. */
+const leastKnown = 0.2;
+
 export interface FlowPoints {
   readonly stepSeconds: number;
-  /** Middles of the buckets; null where the bucket is not wholly known. */
+  /** Middles of the buckets; null where too little of the bucket is known. */
   readonly seconds: readonly number[];
   readonly bytes: readonly (number | null)[];
   readonly started: readonly (number | null)[];
@@ -28,43 +31,50 @@ export interface FlowsOfRange {
   readonly loadedFromMs: number;
 }
 
-/** O(flows + flows × buckets that each spans). */
+/** O(flows × buckets that each spans + buckets × gaps). */
 export function flowPoints({ rows, range, known, loadedFromMs }: FlowsOfRange): FlowPoints {
   const stepMs = niceStep((range.toMs - range.fromMs) / buckets);
   const fromMs = Math.floor(range.fromMs / stepMs) * stepMs;
   const length = Math.max(1, Math.ceil((range.toMs - fromMs) / stepMs));
   const bytes = new Float64Array(length);
   const started = new Float64Array(length);
-  const at = (ms: number): number => Math.floor((ms - fromMs) / stepMs);
+  const at = (ms: number): number => Math.min(Math.floor((ms - fromMs) / stepMs), length - 1);
   for (const { flow, startMs, endMs } of rows) {
+    if (endMs < range.fromMs || startMs > range.toMs) continue;
     const total = flow.bytes.sent + flow.bytes.received;
-    const [first, last] = [at(startMs), at(endMs)];
-    if (first >= 0 && first < length) started[first] = (started[first] as number) + 1;
-    if (first === last) {
-      if (first >= 0 && first < length) bytes[first] = (bytes[first] as number) + total;
+    if (startMs >= range.fromMs) started[at(startMs)] = (started[at(startMs)] as number) + 1;
+    if (startMs === endMs) {
+      bytes[at(startMs)] = (bytes[at(startMs)] as number) + total;
       continue;
     }
     const perMs = total / (endMs - startMs);
-    for (let bucket = Math.max(first, 0); bucket <= Math.min(last, length - 1); bucket++) {
-      const begin = Math.max(startMs, fromMs + bucket * stepMs);
-      const end = Math.min(endMs, fromMs + (bucket + 1) * stepMs);
+    const [first, last] = [Math.max(startMs, range.fromMs), Math.min(endMs, range.toMs)];
+    for (let bucket = at(first); bucket <= at(last); bucket++) {
+      const begin = Math.max(first, fromMs + bucket * stepMs);
+      const end = Math.min(last, fromMs + (bucket + 1) * stepMs);
       bytes[bucket] = (bytes[bucket] as number) + perMs * (end - begin);
     }
   }
   const gaps = gapsOf(range, loadedFromMs, known);
-  const unknown = (bucket: number): boolean => {
-    const begin = fromMs + bucket * stepMs;
-    return gaps.some(([from, to]) => from * 1000 < begin + stepMs && begin < to * 1000);
-  };
-  /** The last bucket may not be over yet. */
+  /** By what is known of each: the last bucket may not be over, others are in part a gap. */
   const perSecond = (sums: Float64Array): (number | null)[] =>
     Array.from(sums, (sum, bucket) => {
-      const lengthMs = Math.min(stepMs, range.toMs - (fromMs + bucket * stepMs));
-      return unknown(bucket) ? null : (sum / lengthMs) * 1000;
+      const begin = Math.max(range.fromMs, fromMs + bucket * stepMs);
+      const end = Math.min(range.toMs, fromMs + (bucket + 1) * stepMs);
+      const missing = gaps.reduce(
+        (total, [from, to]) => total + Math.max(0, Math.min(to * 1000, end) - Math.max(from * 1000, begin)),
+        0,
+      );
+      const knownMs = end - begin - missing;
+      return knownMs < (end - begin) * leastKnown ? null : (sum / knownMs) * 1000;
     });
   return {
     stepSeconds: stepMs / 1000,
-    seconds: Array.from(bytes, (_, bucket) => (fromMs + (bucket + 0.5) * stepMs) / 1000),
+    // The middle of what the range has of each: uPlot scales by what lies inside the picture.
+    seconds: Array.from(bytes, (_, bucket) => {
+      const begin = Math.max(range.fromMs, fromMs + bucket * stepMs);
+      return (begin + Math.min(range.toMs, fromMs + (bucket + 1) * stepMs)) / 2000;
+    }),
     bytes: perSecond(bytes),
     started: perSecond(started),
     gaps,
@@ -83,7 +93,18 @@ function gapsOf(range: Range, loadedFromMs: number, known: FlowsOfRange["known"]
     ];
     if (span[0] < span[1]) spans.push(span);
   }
-  return spans.map(([from, to]) => [from / 1000, to / 1000]);
+  return merged(spans).map(([from, to]) => [from / 1000, to / 1000]);
+}
+
+/** In order of time, and none over another. */
+function merged(spans: readonly Span[]): readonly Span[] {
+  const found: [number, number][] = [];
+  for (const [from, to] of spans.toSorted(([a], [b]) => a - b)) {
+    const last = found.at(-1);
+    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
+    else found.push([from, to]);
+  }
+  return found;
 }
 
 /** The least of 1, 2, 5, 10, 15, 30 seconds, minutes, … that is no shorter. */

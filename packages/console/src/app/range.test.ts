@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { choiceOf, isoSecond, localInput, momentMs, rangeOf } from "./range.ts";
+import { choiceOf, coveredMs, isoSecond, localInput, momentMs, rangeOf } from "./range.ts";
 
 const now = Date.UTC(2026, 0, 31, 8);
 
@@ -29,6 +29,14 @@ test("the time bar knows its presets, and what is none of them", () => {
   expect(choiceOf({ since: "6h" })).toBe("6h");
   expect(choiceOf({ since: "6h", until: "1h" })).toBe("custom");
   expect(choiceOf({ since: "61m" })).toBe("custom");
+});
+
+test("stretches that overlap count once", () => {
+  const stretch = (from: number, to: number) => ({ from: isoSecond(now + from), to: isoSecond(now + to) });
+  expect(coveredMs([])).toBe(0);
+  expect(
+    coveredMs([stretch(4000, 9000), stretch(0, 5000), stretch(1000, 2000), stretch(10_000, 11_000)]),
+  ).toBe(10_000);
 });
 
 test("a time survives the field that edits it", () => {

@@ -46,6 +46,20 @@ export function choiceOf({ since, until }: Filter): Preset | "live" | "custom" {
   return until === undefined && preset !== undefined ? preset : "custom";
 }
 
+/** How long the stretches are together, in ms; what lies in several counts once. */
+export function coveredMs(stretches: readonly { readonly from: string; readonly to: string }[]): number {
+  const sorted = stretches
+    .map(({ from, to }) => [Date.parse(from), Date.parse(to)] as const)
+    .sort(([a], [b]) => a - b);
+  let total = 0;
+  let end = Number.NEGATIVE_INFINITY;
+  for (const [from, to] of sorted) {
+    total += Math.max(0, to - Math.max(from, end));
+    end = Math.max(end, to);
+  }
+  return total;
+}
+
 /** A time as the URL says it: to the second where it is one. */
 export function isoSecond(ms: number): string {
   return new Date(ms).toISOString().replace(".000Z", "Z");

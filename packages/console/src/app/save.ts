@@ -36,6 +36,7 @@ const inlined = [
   "stroke-width",
   "stroke-dasharray",
   "opacity",
+  "paint-order",
   "font-family",
   "font-size",
   "font-weight",

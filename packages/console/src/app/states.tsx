@@ -117,8 +117,13 @@ function reason(model: FlowsModel, view: View, filters: readonly FilterKey[]): s
   const { covers } = model;
   if (covers === undefined) return `${none}.${now}`;
   const span = `from ${clock(Date.parse(covers.from))} to ${clock(Date.parse(covers.to))}`;
-  const lost = model.lostPackets ?? 0;
-  const complete = lost === 0 ? "the record is complete: 0 lost" : `${count(lost)} packets were lost`;
+  const gaps = covers.gaps?.length ?? 0;
+  const missing = [
+    ...((model.lostPackets ?? 0) > 0 ? [`${count(model.lostPackets ?? 0)} packets were lost`] : []),
+    ...(model.lostEvents > 0 ? [`${count(model.lostEvents)} events were lost`] : []),
+    ...(gaps > 0 ? [`the record has ${gaps === 1 ? "a gap" : `${gaps} gaps`}`] : []),
+  ];
+  const complete = missing.length === 0 ? "the record is complete: 0 lost" : missing.join(", ");
   const range = rangeOf(view.filter, model.nodeTimeMs());
   // What was asked for, less a list's own delay.
   const earlier = range !== undefined && range.fromMs + 5000 < Date.parse(covers.from);

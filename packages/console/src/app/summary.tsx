@@ -2,6 +2,7 @@ import { absolute, clock, count, duration, exact } from "./format.ts";
 import { Badge } from "./icons.tsx";
 import type { FlowsModel } from "./model.ts";
 import { isLive, type View } from "./query.ts";
+import { coveredMs } from "./range.ts";
 import type { Gap } from "./shapes.ts";
 import { troubled } from "./states.tsx";
 import { visible } from "./visible.ts";
@@ -53,7 +54,7 @@ function moment(iso: string): string {
 }
 
 function Gaps({ gaps }: { gaps: readonly Gap[] }) {
-  const ms = gaps.reduce((sum, { from, to }) => sum + Date.parse(to) - Date.parse(from), 0);
+  const together = duration(coveredMs(gaps));
   const each = gaps.slice(-10).map(({ from, to, reason }) => {
     return `${moment(from)} to ${moment(to)}: ${visible(reason)}`;
   });
@@ -62,7 +63,7 @@ function Gaps({ gaps }: { gaps: readonly Gap[] }) {
       title={`${each.join("\n")}${gaps.length > each.length ? `\nand ${gaps.length - each.length} earlier` : ""}`}
     >
       <Badge mark="warning">
-        {gaps.length === 1 ? "1 gap" : `${count(gaps.length)} gaps`} of {duration(ms)}
+        {gaps.length === 1 ? `1 gap of ${together}` : `${count(gaps.length)} gaps, ${together} together`}
       </Badge>
     </span>
   );
