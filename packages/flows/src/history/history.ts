@@ -53,14 +53,17 @@ export function openHistory(options: HistoryOptions): History {
   let isClosed = false;
 
   const monotonicMs = (): number => Number(clock.monotonicNs() / 1_000_000n);
+  /** A new file where one is due. All of what is known goes to the old one: that may be deleted before this. */
+  const beginFile = (nowMonotonicMs: number): void => {
+    if (!store.isFileDue(nowMonotonicMs)) return;
+    if (store.partitions.length > 0) recorder.seal();
+    store.beginFile(nowMonotonicMs);
+    keeper.beginFile();
+    ledger.beginFile();
+  };
   /** A file to write into, with what the run before left undone. */
   const prepare = (nowMonotonicMs: number): void => {
-    if (store.isFileDue(nowMonotonicMs)) {
-      if (store.partitions.length > 0) recorder.seal();
-      store.beginFile(nowMonotonicMs);
-      keeper.beginFile();
-      ledger.beginFile();
-    }
+    if (store.partitions.length === 0) beginFile(nowMonotonicMs);
     if (isLastRunDone) return;
     concludeLastRun(store);
     isLastRunDone = true;
@@ -83,6 +86,7 @@ export function openHistory(options: HistoryOptions): History {
         done.push(keeper.write(writer), ledger.write(writer, reasonOfLoss));
       });
       for (const each of done) each.written();
+      beginFile(nowMonotonicMs);
     });
   const range = (query: { readonly since?: string | undefined; readonly until?: string | undefined }) => {
     const nowMs = clock.nowMs();
@@ -91,7 +95,10 @@ export function openHistory(options: HistoryOptions): History {
       untilMs: query.until === undefined ? undefined : requireMoment("until", query.until, nowMs),
     };
   };
-  attempt(() => prepare(monotonicMs()));
+  attempt(() => {
+    prepare(monotonicMs());
+    beginFile(monotonicMs());
+  });
 
   return {
     take(reader, events) {
