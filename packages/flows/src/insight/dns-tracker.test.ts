@@ -118,3 +118,18 @@ test("as a plain list would match them", () => {
   expect(got.length).toBeGreaterThan(1000);
   expect(tracker.forgotten).toBe(0);
 });
+
+test("questions whose keys collide are not taken for each other", () => {
+  const { told, tracker } = tracked({ pending: 300_000, timeoutNs: 5e9 });
+  const random = seededRandom(2);
+  const names = Array.from(
+    { length: 200_000 },
+    (_, index) => `${random.next().toString(36).slice(2)}.n${index}`,
+  );
+  for (const [time, name] of names.entries()) tracker.message(5, query(1, name), time);
+  // A birthday among 200,000 in 2^32.
+  expect(tracker.forgotten).toBeGreaterThan(0);
+  for (const [time, name] of names.entries()) tracker.message(5, answer(1, name), time + 1e6);
+  expect(told).toHaveLength(200_000 - tracker.forgotten);
+  expect(new Set(told.map(({ latencyNs }) => latencyNs))).toEqual(new Set([1e6]));
+});
