@@ -189,6 +189,26 @@ test("a connection whose both ends are translated, known from the dump, and its 
   });
 });
 
+test.each([
+  ["source", "snat to 10.77.2.2:7000-7100", "postrouting", /> 10\.77\.2\.2 70\d\d$/],
+  ["destination", "dnat to 10.77.2.1:4000", "prerouting", /^17 10\.77\.2\.1 4000 > 10\.77\.1\.1 /],
+])("a connection whose %s alone is translated", async (_, rule, hook, reply) => {
+  await using net = await routed();
+  const [device, priority] = hook === "postrouting" ? ["oifname right0", 100] : ["iifname left0", -100];
+  await net.router.exec(
+    ["nft", "-f", "-"],
+    `table ip t { chain c { type nat hook ${hook} priority ${priority}; ${device} meta l4proto udp ${rule}; }; }`,
+  );
+  using watching = watched(net.router);
+  await watching.until(() => watching.watch.feature().state === "on");
+  const to = { sender: net.a, receivers: [], port: 4000, count: 1, sizeBytes: 10, lossy: true };
+  await udpTraffic({ ...to, host: hook === "postrouting" ? net.right[0].ipv4 : net.left[1].ipv4 });
+  await watching.until(() => watching.seen.length > 0);
+  expect(watching.seen[0]?.reply).toMatch(reply);
+  // It is answered by an ICMP error; the flow of the translated tuple is there since the datagram left under it.
+  expect(watching.flowsOf(watching.seen[0])).toEqual([true, true]);
+});
+
 test("this host's own connections, translated as they leave, lie under the translated key", async () => {
   await using a = await createNamespace();
   await using b = await createNamespace();

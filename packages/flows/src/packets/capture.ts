@@ -3,6 +3,7 @@
  * command's memory and not the agent's, and written when it ends. The last statistics of each interface come last, so
  * that the file says what was lost.
  */
+import { totalmem } from "node:os";
 import { type CliContext, formatBytes, parseSize } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
 import { readBlocks } from "./blocks.ts";
@@ -13,6 +14,8 @@ import { blockType, droppedOf } from "./pcapng.ts";
 
 /** After Ctrl-C the next statistics are waited for: the agent writes them four times a second. */
 const LAST_STATISTICS_MS = 2000;
+/** Packets go a megabyte at a time. */
+const LEAST_RING_BYTES = 2_000_000;
 
 export async function capture(this: CliContext, flags: CaptureFlags): Promise<void> {
   const { stdout, stderr, signal } = this;
@@ -21,7 +24,7 @@ export async function capture(this: CliContext, flags: CaptureFlags): Promise<vo
     throw flowsFail("X0_FLOWS_PACKETS_TERMINAL", "a capture is not for a terminal to show", {
       hint: "write it: --write FILE, or pipe it: x0 flows capture | tshark -r -",
     });
-  const kept = ring === undefined ? undefined : keepNewest(parseSize(ring));
+  const kept = ring === undefined ? undefined : keepNewest(ringBytes(ring));
   const hangUp = new AbortController();
   const query: Record<string, string> = { for: duration, on_drop: String(onDrop) };
   for (const [name, value] of Object.entries(filter)) if (value !== undefined) query[name] = String(value);
@@ -64,6 +67,16 @@ export async function capture(this: CliContext, flags: CaptureFlags): Promise<vo
     for (const block of statistics.values()) await out.write(block);
     stderr.write(summary(packets, statistics, kept));
   }
+}
+
+/** @throws X0_FLOWS_INVALID_FILTER for less than keeps a few packets, and for more than half of this machine's memory */
+function ringBytes(text: string): number {
+  const bytes = parseSize(text);
+  const most = totalmem() / 2;
+  if (bytes >= LEAST_RING_BYTES && bytes <= most) return bytes;
+  throw flowsFail("X0_FLOWS_INVALID_FILTER", `ring cannot be "${text}"`, {
+    hint: `write a size from 2MB to ${formatBytes(most)}, half of this machine's memory; it is kept in memory`,
+  });
 }
 
 function summary(packets: number, statistics: ReadonlyMap<number, Buffer>, kept: Kept | undefined): string {

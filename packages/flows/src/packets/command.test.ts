@@ -229,6 +229,11 @@ test("what cannot be is refused before anything is captured", async () => {
     code: 2,
     stderr: expect.stringMatching(/ip cannot be/),
   });
+  for (const size of ["1kB", "9000TB"])
+    expect(await refused("--ring", size, ...write)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/ring cannot be/),
+    });
   expect(await refused("--for", "25h", ...write)).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/24h/),

@@ -251,8 +251,13 @@ function attach(
     // The agent has said it of its flows.
     onForbidden: () => undefined,
   });
-  while (attachments.step());
-  return attachments;
+  try {
+    while (attachments.step());
+    return attachments;
+  } catch (error) {
+    attachments.close();
+    throw error;
+  }
 }
 
 /** The number that the flows' keys have for a namespace, so that a packet finds its flow. */

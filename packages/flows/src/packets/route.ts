@@ -18,7 +18,8 @@ import {
 
 /** Chunks on their way: the thread stops at 16 MB of them, and each has at least one block of some size. */
 const QUEUED_CHUNKS = 65_536;
-const CLOSE_MS = 2000;
+/** Detaching takes milliseconds a device; a thread that is ended before it has detached leaves its links open. */
+const CLOSE_MS = 30_000;
 
 export interface PacketCaptures {
   readonly route: BytesRoute;
