@@ -23,7 +23,7 @@ export async function churn(
 }
 
 export interface FrameSender extends AsyncDisposable {
-  /** Resolves when all have left. */
+  /** Resolves when all have left. @throws when the device does not take them: it is down, or gone */
   send(frames: readonly Uint8Array[]): Promise<void>;
 }
 
@@ -50,9 +50,7 @@ export async function frameSender(from: Interface): Promise<FrameSender> {
         script.result.catch(reject);
         script.order(frames);
       }),
-    [Symbol.asyncDispose]: async () => {
-      await script.finish();
-    },
+    [Symbol.asyncDispose]: () => script[Symbol.asyncDispose](),
   };
 }
 

@@ -17,7 +17,8 @@ const SLOT_BYTES = 2048;
 serveScript<FramesContract>(async ({ interfaceIndex }, parent) => {
   const socket = openPacketSocket(interfaceIndex, SLOTS, SLOT_BYTES);
   let sent = 0;
-  parent.on((frames) => {
+  const failure = Promise.withResolvers<never>();
+  const send = (frames: readonly Uint8Array[]): void => {
     for (let from = 0; from < frames.length; from += SLOTS) {
       const some = frames.slice(from, from + SLOTS);
       for (const [slot, frame] of some.entries()) {
@@ -28,9 +29,17 @@ serveScript<FramesContract>(async ({ interfaceIndex }, parent) => {
       sent += some.length;
     }
     parent.emit(sent);
+  };
+  parent.on((frames) => {
+    try {
+      send(frames);
+    } catch (error) {
+      // The device has gone.
+      failure.reject(error);
+    }
   });
   parent.ready(undefined);
-  await parent.finished;
+  await Promise.race([parent.finished, failure.promise]);
   socket.close();
   return sent;
 });
