@@ -10,8 +10,9 @@ import type { Emitter } from "./from-record.ts";
 import { type AnswerStream, beginFrame, endFrame } from "./grpc.ts";
 import type { HubbleHistory } from "./history.ts";
 import { applyMask } from "./mask.ts";
+import { type Entry, entriesOf } from "./order.ts";
 import { getFlowsResponse, lostEventSource, nodeState } from "./schema.ts";
-import { type Entry, entriesOf, type FlowWindow } from "./window.ts";
+import type { FlowWindow } from "./window.ts";
 import { type ByteWriter, byteWriter } from "./wire.ts";
 
 /** So much is framed before it is sent: enough that a system call is not felt, little enough to share the thread. */

@@ -8,8 +8,8 @@ import { batchOf } from "../testing/records.ts";
 import type { Values } from "./codec.ts";
 import { compileFilters, RefusedFilter } from "./filter.ts";
 import type { Emitter } from "./from-record.ts";
+import { entriesOf } from "./order.ts";
 import { filterMessage } from "./schema.ts";
-import { entriesOf } from "./window.ts";
 
 const emitter: Emitter = { nodeName: "edge-1", version: "0.1.0", isLocal: (ip) => ip === "10.0.0.5" };
 const time = "2026-11-22T14:03:22.123Z";

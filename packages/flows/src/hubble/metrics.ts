@@ -13,7 +13,7 @@ import { type Emitter, flowOfSighting, SIGHTINGS, shownFlags, sighting, sighting
 import { createHandler, type Handler, type Observation } from "./metric-handlers.ts";
 import type { MetricChoice } from "./metric-options.ts";
 import { type Count, createSeries } from "./metric-series.ts";
-import { lossesOf } from "./window.ts";
+import { lossesOf } from "./order.ts";
 
 /** Shapes that are remembered; a scan of ports makes many, and then they are learned anew. */
 const MAX_SHAPES = 8192;

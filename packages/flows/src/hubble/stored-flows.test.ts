@@ -10,8 +10,8 @@ import { readBatch } from "../recording/record.ts";
 import { testFlow } from "../testing/flows.ts";
 import type { Emitter } from "./from-record.ts";
 import type { HistoryRange } from "./history.ts";
+import { entriesOf } from "./order.ts";
 import { storedFlows } from "./stored-flows.ts";
-import { entriesOf } from "./window.ts";
 
 const emitter: Emitter = { nodeName: "edge-1", version: "0.1.0", isLocal: () => false };
 const firstMs = Date.now() - 20 * 3_600_000;

@@ -4,7 +4,8 @@ import { readBatch } from "../recording/record.ts";
 import { mixedFlows, testFlow } from "../testing/flows.ts";
 import { batchOf } from "../testing/records.ts";
 import { type Emitter, flowOfSighting, sighting } from "./from-record.ts";
-import { createWindow, entriesOf, type FlowWindow } from "./window.ts";
+import { entriesOf } from "./order.ts";
+import { createWindow, type FlowWindow } from "./window.ts";
 
 const emitter: Emitter = { nodeName: "edge-1", version: "0.1.0", isLocal: () => false };
 const firstMs = Date.UTC(2026, 10, 22);
@@ -108,4 +109,13 @@ test("of one batch that is more than the window, the rest is skipped, not forgot
   expect(window.seen).toBe(50_010);
   expect(window.next - window.oldest).toBe(window.capacity);
   expect(window.timeMs(window.next - 1)).toBe(firstMs + 50_999);
+});
+
+test("many small batches share names and processes, and nothing is mixed up", () => {
+  const window = createWindow(emitter);
+  const flows = mixedFlows(5, 600, firstMs);
+  for (const flow of flows) window.append(readBatch(batchOf([{ flow, change: "start" }])), []);
+  const whole = readBatch(batchOf(flows.map((flow) => ({ flow, change: "start" as const }))));
+  const expected = flows.map((_, index) => flowOfSighting(whole, index, sighting.opening, emitter));
+  expect(all(window).map(({ flow }) => flow)).toEqual(expected);
 });

@@ -5,42 +5,21 @@
  * Every flow of Hubble has a number, counted from the start. A reader remembers the number of the next one that it
  * wants; what has left the ring by then is lost to it, and it can tell how many that were.
  *
- * While nobody reads, a batch is only copied: it is put in order and into segments for the first reader, and most never
- * are.
+ * While nobody reads, a batch is only copied. It is put in order and into segments for the first reader, or when many
+ * small ones wait; in a flood of flows most never are.
  */
 import type { FlowEvent } from "../event.ts";
-import {
-  type Coverage,
-  RECORD_WORDS,
-  type RecordBatch,
-  type RecordReader,
-  readBatch,
-  recordWord,
-} from "../recording/record.ts";
-import type { Values } from "./codec.ts";
-import { flowOfEvent, flowsInEvent, timeOfEvent } from "./from-event.ts";
-import { type Emitter, flowOfSighting, SIGHTINGS, sightingsOf, timeOf } from "./from-record.ts";
+import { RECORD_WORDS, type RecordReader, readBatch } from "../recording/record.ts";
+import { flowOfEvent, flowsInEvent } from "./from-event.ts";
+import { type Emitter, flowOfSighting, sightingsOf } from "./from-record.ts";
+import { CHUNK, type Entry, kind, lossesOf, orderOf, reference } from "./order.ts";
+import { copier, SEGMENT_FLOWS, type Segment, segmentAt } from "./segment.ts";
 
-/** Flows in a segment, and so at most its records: 229 kB of words. */
-const SEGMENT_FLOWS = 1024;
 /** 16,384 flows, four times Hubble's default: at most 4 MB of words. The oldest segment goes as a whole. */
 const SEGMENTS = 17;
 const CAPACITY = (SEGMENTS - 1) * SEGMENT_FLOWS;
-
-/** A loss that is told among the flows, as Hubble's LostEvent. */
-export interface Lost {
-  readonly source: "PERF_EVENT_RING_BUFFER" | "OBSERVER_EVENTS_QUEUE" | "HUBBLE_RING_BUFFER";
-  readonly count: number;
-  readonly firstMs: number;
-  readonly lastMs: number;
-}
-
-export interface Entry {
-  readonly timeMs: number;
-  /** Makes the flow; `undefined` for a loss. */
-  readonly flow: Values | undefined;
-  readonly lost: Lost | undefined;
-}
+/** Batches that wait with names and processes of their own; in segments they share them. */
+const MOST_HELD = 32;
 
 export interface FlowWindow {
   append(records: RecordReader, events: readonly FlowEvent[]): void;
@@ -54,34 +33,6 @@ export interface FlowWindow {
   readonly seen: number;
   readonly capacity: number;
 }
-
-/** References to what a flow is made of, in one number: kind, then the bit or part, then the index. */
-const kind = { record: 0, event: 1, lost: 2 } as const;
-const reference = (which: number, part: number, index: number): number => (index << 5) | (part << 2) | which;
-
-interface Segment {
-  readonly first: number;
-  readonly batch: { -readonly [K in keyof RecordBatch]: RecordBatch[K] };
-  readonly reader: RecordReader;
-  readonly references: Uint32Array;
-  readonly times: Float64Array;
-  size: number;
-  readonly strings: string[];
-  readonly stringNumbers: Map<string, number>;
-  readonly processes: RecordBatch["processes"][number][];
-  readonly translations: RecordBatch["translations"][number][];
-  readonly events: FlowEvent[];
-  readonly losses: Lost[];
-}
-
-const noCoverage: Coverage = {
-  fromMs: 0,
-  toMs: 0,
-  lostPackets: 0,
-  lostBytes: 0,
-  lostEvents: 0,
-  uncounted: 0,
-};
 
 export function createWindow(emitter: Emitter): FlowWindow {
   const segments: Segment[] = [];
@@ -162,6 +113,7 @@ export function createWindow(emitter: Emitter): FlowWindow {
         heldCount -= count;
         leaveOut(count + skipped);
       }
+      if (held.length > MOST_HELD) settle();
     },
     get oldest() {
       settle();
@@ -229,144 +181,4 @@ function bitCount(set: number): number {
   let count = 0;
   for (let rest = set; rest !== 0; rest &= rest - 1) count++;
   return count;
-}
-
-function segmentAt(first: number): Segment {
-  const words = new Uint32Array(SEGMENT_FLOWS * RECORD_WORDS);
-  const strings = [""];
-  const processes = [null];
-  const translations = [{ source: "", destination: "" }];
-  const batch = { count: 0, words, strings, processes, translations, coverage: noCoverage };
-  return {
-    first,
-    batch,
-    reader: readBatch(batch),
-    references: new Uint32Array(SEGMENT_FLOWS),
-    times: new Float64Array(SEGMENT_FLOWS),
-    size: 0,
-    strings,
-    stringNumbers: new Map([["", 0]]),
-    processes,
-    translations,
-    events: [],
-    losses: [],
-  };
-}
-
-/** Records that are put in order at once: 16 bits of a key. */
-const CHUNK = 65_536;
-/** Times in a chunk are told apart to the microsecond over 71 minutes; what is older comes first, in any order. */
-const SPAN_US = 2 ** 32;
-
-/**
- * The flows of some records and of all events by their times: references as above, but indices that count from `from`.
- * Keys of one double each, so that sorting needs no objects: 32 bits of time before 21 of reference.
- */
-function orderOf(
-  { words, doubles }: RecordReader,
-  from: number,
-  to: number,
-  events: readonly FlowEvent[],
-): { readonly references: Uint32Array; readonly times: Float64Array } {
-  const references: number[] = [];
-  const times: number[] = [];
-  for (let index = from; index < to; index++) {
-    const set = sightingsOf(words, doubles, index);
-    for (let part = 0; part < SIGHTINGS; part++)
-      if (set & (1 << part)) {
-        references.push(reference(kind.record, part, index - from));
-        times.push(timeOf(words, doubles, index, 1 << part));
-      }
-  }
-  for (const [index, event] of events.entries())
-    for (let part = 0; part < flowsInEvent(event); part++) {
-      references.push(reference(kind.event, part, index));
-      times.push(timeOfEvent(event, part));
-    }
-  const latest = times.reduce((most, time) => Math.max(most, time), 0);
-  const keys = Float64Array.from(times, (time, index) => {
-    const microseconds = Math.max(0, SPAN_US - 1 - Math.round((latest - time) * 1000));
-    return microseconds * 2 ** 21 + (references[index] as number);
-  }).sort();
-  return {
-    references: Uint32Array.from(keys, (key) => key % 2 ** 21),
-    times: Float64Array.from(keys, (key) => latest - (SPAN_US - 1 - Math.floor(key / 2 ** 21)) / 1000),
-  };
-}
-
-/** The flows of a batch that is in no window, by their times. */
-export function* entriesOf(
-  records: RecordReader,
-  events: readonly FlowEvent[],
-  emitter: Emitter,
-): Generator<Entry> {
-  const { count } = records.batch;
-  for (let from = 0; from < Math.max(1, count, events.length); from += CHUNK) {
-    const part = events.slice(from, from + CHUNK);
-    const { references, times } = orderOf(records, from, Math.min(count, from + CHUNK), part);
-    for (const [place, what] of references.entries()) {
-      const index = what >>> 5;
-      const bit = (what >>> 2) & 7;
-      const flow =
-        (what & 3) === kind.record
-          ? flowOfSighting(records, from + index, 1 << bit, emitter)
-          : flowOfEvent(part[index] as FlowEvent, bit, emitter);
-      yield { timeMs: times[place] as number, flow, lost: undefined };
-    }
-  }
-}
-
-/** Losses of the kernel's buffer, and of flows that were gone before they were read. */
-export function lossesOf({ fromMs, toMs, lostEvents, lostPackets }: Coverage): Lost[] {
-  const loss = (source: Lost["source"], count: number): Lost[] =>
-    count === 0 ? [] : [{ source, count, firstMs: fromMs, lastMs: toMs }];
-  return [...loss("PERF_EVENT_RING_BUFFER", lostEvents), ...loss("OBSERVER_EVENTS_QUEUE", lostPackets)];
-}
-
-const stringWords = [
-  recordWord.interfaceString,
-  recordWord.sourceNameString,
-  recordWord.destinationNameString,
-  recordWord.serverNameString,
-  recordWord.dropReasonString,
-];
-
-/** Copies records of a batch into a segment, each once, with the numbers of their strings and processes changed. */
-function copier(segment: Segment, { batch, words }: RecordReader): (index: number) => number {
-  const rows = new Map<number, number>();
-  const processes = new Map<number, number>([[0, 0]]);
-  const stringOf = (text: string): number => {
-    const known = segment.stringNumbers.get(text);
-    if (known !== undefined) return known;
-    const number = segment.strings.push(text) - 1;
-    segment.stringNumbers.set(text, number);
-    return number;
-  };
-  const processOf = (number: number): number => {
-    const known = processes.get(number);
-    if (known !== undefined) return known;
-    const copied = segment.processes.push(batch.processes[number] ?? null) - 1;
-    processes.set(number, copied);
-    return copied;
-  };
-  return (index) => {
-    const known = rows.get(index);
-    if (known !== undefined) return known;
-    const row = segment.batch.count++;
-    rows.set(index, row);
-    const to = row * RECORD_WORDS;
-    const own = segment.batch.words;
-    own.set(words.subarray(index * RECORD_WORDS, (index + 1) * RECORD_WORDS), to);
-    for (const word of stringWords) {
-      const number = own[to + word] as number;
-      if (number !== 0) own[to + word] = stringOf(batch.strings[number] as string);
-    }
-    for (const word of [recordWord.process, recordWord.peerProcess])
-      own[to + word] = processOf(own[to + word] as number);
-    const translation = own[to + recordWord.translation] as number;
-    if (translation !== 0)
-      own[to + recordWord.translation] =
-        segment.translations.push(batch.translations[translation] ?? { source: "", destination: "" }) - 1;
-    return row;
-  };
 }
