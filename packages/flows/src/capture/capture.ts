@@ -8,17 +8,14 @@
  */
 import { randomInt } from "node:crypto";
 import type { Clock, Feature } from "@x0tta6bl4/core";
-import { watchTranslations } from "../conntrack/watch.ts";
 import type { FlowEvent } from "../event.ts";
 import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import { eventType, flowEventLayout, flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
 import { type DropReasons, kernelDropReasons } from "../insight/drop-reasons.ts";
-import { createScanDetector } from "../insight/scans.ts";
-import { deleteKeys, mapAccess, readBatches } from "../kernel/bpf.ts";
+import { readBatches } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
-import { partiesOf } from "../parties.ts";
 import { protocolNumbers } from "../protocols.ts";
 import type { CaptureOptions, FlowMaps, Totals } from "./contract.ts";
 import { createCoverage } from "./coverage.ts";
@@ -26,6 +23,7 @@ import type { Names } from "./describe.ts";
 import { createDropCounts } from "./drop-counts.ts";
 import { createBatchWriter } from "./encode.ts";
 import { openEncrypted } from "./encrypted.ts";
+import { createEndings } from "./endings.ts";
 import { createFollowers } from "./followers.ts";
 import { createInsight } from "./insight.ts";
 import { createInsightSums } from "./insight-sums.ts";
@@ -33,15 +31,17 @@ import { joinableFlows } from "./joinable.ts";
 import { createJoins } from "./joins.ts";
 import { type KernelSide, openKernelSide } from "./kernel-side.ts";
 import { createLearnedStore } from "./learned-store.ts";
+import { listFlows } from "./listing.ts";
 import { createProcesses } from "./processes.ts";
-import { compileQuery, parseCursor } from "./query.ts";
+import { compileQuery } from "./query.ts";
 import { createRecorder, type RecordMessage } from "./recorder.ts";
+import { createRemoval } from "./removal.ts";
+import { createScanWatch } from "./scan-watch.ts";
 import {
   createFlowTable,
   type Delta,
   FLOW_WORDS,
   KEY_WORDS,
-  openedBySecond,
   protocolOf,
   TICK_MS,
   ticks,
@@ -50,19 +50,16 @@ import {
   word,
 } from "./table.ts";
 import { createTally } from "./tally.ts";
+import { createTranslation } from "./translation.ts";
 import { createUndecided } from "./undecided.ts";
 import { createView } from "./view.ts";
 
 const BATCH = 1024;
-/** Packets of a closed connection that may still come: the last ACK, a retransmitted FIN. */
-const LINGER_MS = 5000;
 /** One of them says where a flow is seen, forwarded or not. */
 const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirst;
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
 const FIND_OWNERS_MS = 5000;
-/** Translated connections known at once; as many as the kernel tracks on a small host by default. */
-const MOST_TRANSLATED = 65_536;
 /** Events that wait for followers: those of a second. */
 const MOST_NEWS = 2000;
 
@@ -113,8 +110,6 @@ export function openCapture(
   output: CaptureOutput,
   kernel: KernelSide = openKernelSide(libc, options),
 ): Capture {
-  // Idle times below the linger time hold too.
-  const lingerTicks = Math.min(LINGER_MS, options.idleMs, options.tcpIdleMs) / TICK_MS;
   // Twice what the kernel keeps: until the next read, flows that it has evicted still count as active.
   const capacity = 2 * options.maxFlows + options.recentFlows;
   const table = createFlowTable(capacity, options.recentFlows);
@@ -129,13 +124,8 @@ export function openCapture(
   const keys = libc.allocate(BATCH * flowKeyLayout.size);
   const values = libc.allocate(BATCH * flowLayout.size);
   const cursor = libc.allocate(8);
-  const key = libc.allocate(flowKeyLayout.size);
-  const value = libc.allocate(flowLayout.size);
   const batchKeys = new Uint32Array(keys.bytes.buffer);
   const batchValues = new Uint32Array(values.bytes.buffer);
-  const removedKey = new Uint32Array(key.bytes.buffer, 0, KEY_WORDS);
-  const removed = new Uint32Array(value.bytes.buffer, 0, FLOW_WORDS);
-  const access = mapAccess(libc);
   const delta: Delta = new Float64Array(4);
   const startedMs = clock.nowMs();
   let offsetMs = startedMs - Number(clock.monotonicNs()) / 1e6;
@@ -207,23 +197,23 @@ export function openCapture(
     onLearned: recorder.learned,
     wantsRequests: () => options.recordRequests || followers.count > 0,
   });
-  const scans = createScanDetector({
+  const slotOf = (id: number): number => table.slotOfId(id >>> 0, Math.floor(id / 2 ** 32));
+  const scans = createScanWatch({
     scanThreshold: options.scanThreshold,
     floodThreshold: options.floodThreshold,
     seed,
-    onFinding(finding) {
-      sums.scan(finding.scan);
-      const slot = table.slotOfId(finding.flowId >>> 0, Math.floor(finding.flowId / 2 ** 32));
-      if (slot < 0) return;
-      const time = new Date(clock.nowMs()).toISOString();
-      const { scan, count, seconds } = finding;
-      emit({ kind: "scan", ...partiesOf(flowOf(slot), time), scan, count, seconds });
+    clock,
+    sums,
+    flowOfId(id) {
+      const slot = slotOf(id);
+      return slot < 0 ? undefined : flowOf(slot);
     },
+    emit,
   });
   const encrypted = openEncrypted(libc, {
     services: options.opensslServices,
     flowsOf: (pids) => joinableFlows(table, pids),
-    slotOf: (id) => table.slotOfId(id >>> 0, Math.floor(id / 2 ** 32)),
+    slotOf,
     flow: flowOf,
     learned,
     sums,
@@ -232,29 +222,8 @@ export function openCapture(
     wantsRequests: () => options.recordRequests || followers.count > 0,
   });
   const drops = createDropCounts(libc, kernel.maps.drops);
-  const translations = watchTranslations(libc, {
-    namespaces: kernel.attachments.namespaces,
-    max: MOST_TRANSLATED,
-    onTranslated: ({ keys: pair }) => {
-      const slots = [0, KEY_WORDS].map((at) => slotOfKey(pair, at)) as [number, number];
-      joinPair(slots, pair);
-    },
-  });
-
-  /** The slot of a flow by its key, through the kernel's map; -1 where there is none. */
-  function slotOfKey(words: Uint32Array, at: number): number {
-    removedKey.set(words.subarray(at, at + KEY_WORDS));
-    return access.lookup(kernel.maps.flows, key, value) < 0 ? -1 : table.slotOf(removed, 0);
-  }
-
-  /** @param slots of the original and the translated tuple, -1 where there is no flow. */
-  function joinPair(slots: readonly [number, number], pair: Uint32Array, at = 0): void {
-    const [original, translated] = slots;
-    if (original >= 0 && translated >= 0) joins.join(original, translated);
-    else if (original >= 0) joins.note(original, pair, at + KEY_WORDS);
-    else if (translated >= 0) joins.note(translated, pair, at);
-    if (original >= 0) recorder.learned(original);
-  }
+  const translation = createTranslation(libc, { kernel, table, joins, onJoined: recorder.learned });
+  const endings = createEndings(options, joins, view.raw);
 
   const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
     // A flood beyond the table: the next read finds the flow if the kernel still has it, else it counts as lost.
@@ -276,36 +245,11 @@ export function openCapture(
       );
     const kind = keyWords[keyAt + word.kind] as number;
     if (isOrphan(flags, kind)) orphans++;
-    const other = translations.translations.find(keyWords, keyAt);
-    if (other >= 0) {
-      const { keys: pairs, isOriginal } = translations.translations;
-      const isFirst = !isOriginal(other);
-      const there = slotOfKey(pairs, other);
-      joinPair(isFirst ? [slot, there] : [there, slot], pairs, isFirst ? other - KEY_WORDS : other);
-    }
+    translation.entered(slot, keyWords, keyAt);
     if (joins.isHidden(slot)) return;
-    watchForScans(keyWords, keyAt, words, flowAt);
+    scans.flow(keyWords, keyAt, words, flowAt);
     recorder.started(slot);
     followers.started(slot);
-  };
-
-  const watchForScans = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
-    const flags = words[flowAt + word.flags] as number;
-    const protocol = protocolOf(keyWords[keyAt + word.kind] as number);
-    const opener = openedBySecond(flags) ? 1 : 0;
-    const hasPorts = protocol === protocolNumbers.tcp || protocol === protocolNumbers.udp;
-    const ports = keyWords[keyAt + word.port] as number;
-    scans.flow(
-      keyWords,
-      keyAt + 4 * opener,
-      keyAt + 4 * (1 - opener),
-      !hasPorts ? 0 : opener === 0 ? ports >>> 16 : ports & 0xffff,
-      protocol,
-      clock.nowMs(),
-      // What has no SYN opens with its first packet.
-      protocol !== protocolNumbers.tcp || (flags & flowFlag.openerGuessed) === 0,
-      u64(words, flowAt + word.id),
-    );
   };
 
   /** Enters a report. What runs for every flow of a read is kept this small so that it is inlined there. */
@@ -349,7 +293,7 @@ export function openCapture(
     // of a connection are known as such when the second one comes.
     const until = ring.produced();
     nowNs = Number(clock.monotonicNs());
-    translations.poll(clock.nowMs());
+    translation.poll(clock.nowMs());
     encrypted.read();
     isRing = true;
     const count = ring.drain(takeEvent, undefined, until);
@@ -370,63 +314,14 @@ export function openCapture(
     news = [];
   };
 
-  /** Takes a flow out of the kernel's map with its very last figures. */
-  const remove = (slot: number): void => {
-    const { words, key: at } = table.raw(slot);
-    removedKey.set(words.subarray(at, at + KEY_WORDS));
-    if (access.lookupAndDelete(kernel.maps.flows, key, value) >= 0) enter(removedKey, 0, removed, 0);
-    finish(slot);
-  };
-
-  /**
-   * Idle flows go one by one, since a packet may have come meanwhile. Closed ones have lingered long enough, and a
-   * server of many short connections has thousands of them: they go together.
-   */
-  const removeAll = (slots: readonly number[]): void => {
-    let count = 0;
-    const flush = (): void => {
-      deleteKeys(libc, kernel.maps.flows, keys, flowKeyLayout.size, count);
-      count = 0;
-    };
-    // A port used again tells here that its key belongs to another flow by now.
-    drainRing();
-    for (const slot of slots) {
-      if (slot < 0 || !table.isActive(slot)) continue;
-      if ((table.flagsOf(slot) & flowFlag.closed) === 0) {
-        remove(slot);
-        continue;
-      }
-      const { words, key: at } = table.raw(slot);
-      batchKeys.set(words.subarray(at, at + KEY_WORDS), count * KEY_WORDS);
-      if (++count === BATCH) flush();
-      finish(slot);
-    }
-    flush();
-  };
-
-  /** Whether a flow in its kernel form has seen its last packet; asked only of those that are idle for a while. */
-  const isOver = (kind: number, words: Uint32Array, flowAt: number, idleTicks: number): boolean => {
-    if ((words[flowAt + word.flags] as number) & flowFlag.closed) return true;
-    const idleMs = idleTicks * TICK_MS;
-    if (idleMs <= options.idleMs) return false;
-    if (protocolOf(kind) !== protocolNumbers.tcp) return true;
-    const isAnswered = [0, 2].every((side) => u64(words, flowAt + word.packets + side) > 0);
-    return !isAnswered || idleMs > options.tcpIdleMs;
-  };
-
-  /** The same of both halves of a translated connection together. */
-  const isConnectionOver = (slot: number, nowTicks: number): boolean => {
-    const { words, key: keyAt, flow } = view.raw(slot);
-    const idleTicks = (nowTicks - (words[flow + word.last] as number)) | 0;
-    return idleTicks > lingerTicks && isOver(words[keyAt + word.kind] as number, words, flow, idleTicks);
-  };
+  const removal = createRemoval(libc, { map: kernel.maps.flows, table, enter, finish });
 
   function read(): void {
     readMap();
     // Only the end of a read makes room: what found none is met by the next.
     if (isFull) readMap();
     insight.expire(Number(clock.monotonicNs()));
-    scans.expire(clock.nowMs());
+    scans.expire();
     encrypted.join(clock.nowMs());
     tell();
   }
@@ -452,14 +347,9 @@ export function openCapture(
         const keyAt = index * KEY_WORDS;
         const flowAt = index * FLOW_WORDS;
         enter(batchKeys, keyAt, batchValues, flowAt);
-        const idleTicks = (nowTicks - (batchValues[flowAt + word.last] as number)) | 0;
-        if (idleTicks <= lingerTicks) continue;
+        if (!endings.mayBeOver(batchValues, flowAt, nowTicks)) continue;
         const slot = table.slotOf(batchValues, flowAt);
-        const isDone =
-          joins.partnerOf(slot) < 0
-            ? isOver(batchKeys[keyAt + word.kind] as number, batchValues, flowAt, idleTicks)
-            : isConnectionOver(slot, nowTicks);
-        if (isDone) over.push(slot);
+        if (endings.isOver(slot, batchKeys, keyAt, batchValues, flowAt, nowTicks)) over.push(slot);
       }
       // A full read takes long enough for a busy ring to fill.
       drainRing();
@@ -473,7 +363,9 @@ export function openCapture(
       tally.add(table.flagsOf(slot), table.kindOf(slot), first, true);
       if (++settled % BATCH === 0) drainRing();
     });
-    removeAll(over);
+    // A port used again tells here that its key belongs to another flow by now.
+    drainRing();
+    removal.removeAll(over);
     // What found no room may still be in the map: not lost before a read has taken everything.
     if (!isFull) {
       lostPackets = Math.max(lostPackets, before.packets - tally.packets - undecided.packets);
@@ -522,35 +414,11 @@ export function openCapture(
       namespaces: kernel.maps.namespaces,
       cgroupRoot: kernel.cgroupRoot,
     },
-    features: () => [...kernel.features(), translations.feature(), ...encrypted.features()],
+    features: () => [...kernel.features(), translation.feature(), ...encrypted.features()],
     list(query) {
       refresh();
-      const nowMs = clock.nowMs();
-      const matches = compileQuery(query, nowMs, names);
-      const after = query.after === undefined ? undefined : parseCursor(query.after);
-      const limit = Math.min(query.limit, query.last ?? query.limit);
-      const slots: number[] = [];
-      let next: string | null = null;
-      let cursorOfLast: string | null = null;
-      for (const slot of table.newestFirst()) {
-        if (joins.isHidden(slot)) continue;
-        const raw = view.raw(slot);
-        const firstNs = u64(raw.words, raw.flow + word.firstNs);
-        const id = u64(raw.words, raw.flow + word.id);
-        if (after !== undefined && (firstNs > after.firstNs || (firstNs === after.firstNs && id >= after.id)))
-          continue;
-        if (!matches(slot, raw, flowOf)) continue;
-        if (slots.length === limit) {
-          // `last` is all that was asked for.
-          if (query.last !== limit) next = cursorOfLast;
-          break;
-        }
-        slots.push(slot);
-        cursorOfLast = `${firstNs}-${id}`;
-      }
       return {
-        flows: view.flows(slots),
-        next,
+        ...listFlows({ table, joins, view, names }, query, clock.nowMs()),
         covers: {
           from: new Date(startedMs).toISOString(),
           to: new Date(readMs).toISOString(),
@@ -593,11 +461,12 @@ export function openCapture(
     close() {
       ring.close();
       encrypted.close();
-      translations.close();
+      translation.close();
+      removal.close();
       drops.close();
       kernel.close();
       processes.close();
-      for (const memory of [keys, values, cursor, key, value]) memory.free();
+      for (const memory of [keys, values, cursor]) memory.free();
     },
   };
 }
