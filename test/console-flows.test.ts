@@ -60,6 +60,10 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
   let dnsPort: number;
   let folder: string;
 
+  const up = async (): Promise<void> => {
+    agent = await startAgent({ folder: join(folder, "data"), settings: [`flows.dns_ports=[${dnsPort}]`] });
+  };
+
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "x0-console-flows-"));
     dnsPort = await freeUdpPort();
@@ -67,7 +71,7 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     server = createServer((socket) => socket.on("error", () => {}).end("hello\n")).listen(0, "0.0.0.0");
     await once(server, "listening");
     ({ port } = server.address() as AddressInfo);
-    agent = await startAgent({ settings: [`flows.dns_ports=[${dnsPort}]`] });
+    await up();
   });
 
   afterAll(async () => {
@@ -323,6 +327,30 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     await open(`/flows?port=${await talk()}&flow=${id}`);
     await panel().getByText(`127.0.0.1:${client}`, { exact: true }).waitFor();
     await panel().getByRole("heading", { name: "Timeline" }).waitFor();
+  });
+
+  test("a flow of a former run is found by its link, and the time between is a gap with its reason", async () => {
+    const client = await talk();
+    await open(`/flows?port=${client}`);
+    await lines().first().click();
+    await expect.poll(() => search().has("flow")).toBe(true);
+    const id = search().get("flow");
+    // The open page would rightly complain that the node is gone.
+    await page.goto("about:blank");
+    await agent.stop();
+    await up();
+    await open(`/flows?since=1h&ip=127.0.0.77&flow=${id}`);
+    await panel().getByText(`127.0.0.1:${client}`, { exact: true }).waitFor();
+    await open("/flows?since=1h");
+    await page
+      .locator(".sum")
+      .getByTitle(/the agent was not running/)
+      .waitFor();
+    await lines()
+      .filter({ hasText: `127.0.0.1:${client}` })
+      .first()
+      .waitFor();
+    expect(complaints).toEqual([]);
   });
 
   test("pictures are files of their own kind", async () => {
