@@ -39,11 +39,18 @@ type Scalar = "string" | "uint32" | "uint64" | "bool" | "double" | "timestamp" |
 type Wrapped = { readonly wrapped: "bool" | "uint32" };
 type FieldType = Scalar | Wrapped | { readonly enumeration: Enumeration } | { readonly message: Message };
 
+/** How a type is written. */
+type Form = "varint" | "string" | "double" | "timestamp" | "anyString" | "wrapper" | "message";
+
 interface Field {
   readonly name: string;
   readonly number: number;
   readonly type: FieldType;
   readonly repeated: boolean;
+  readonly form: Form;
+  /** Number and wire type, as they come before each value. */
+  readonly tag: number;
+  readonly inner: Message | undefined;
 }
 
 export interface Message {
@@ -59,12 +66,18 @@ export type Values = Record<string, any>;
 export type FieldSpec = readonly [number, FieldType] | readonly [number, FieldType, "repeated"];
 
 export function message(name: string, specs: Readonly<Record<string, FieldSpec>>): Message {
-  const fields = Object.entries(specs).map(([field, [number, type, repeated]]) => ({
-    name: field,
-    number,
-    type,
-    repeated: repeated !== undefined,
-  }));
+  const fields = Object.entries(specs).map(([field, [number, type, repeated]]) => {
+    const form = formOf(type);
+    return {
+      name: field,
+      number,
+      type,
+      repeated: repeated !== undefined,
+      form,
+      tag: number * 8 + wireTypeOf(form),
+      inner: typeof type === "object" && "message" in type ? type.message : undefined,
+    };
+  });
   return {
     name,
     fields,
@@ -86,49 +99,51 @@ export function encode(writer: ByteWriter, { fields }: Message, values: Values):
   }
 }
 
+function formOf(type: FieldType): Form {
+  if (typeof type === "object")
+    return "message" in type ? "message" : "wrapped" in type ? "wrapper" : "varint";
+  return type === "uint32" || type === "uint64" || type === "bool" ? "varint" : type;
+}
+
+function wireTypeOf(form: Form): number {
+  return form === "varint" ? wireType.varint : form === "double" ? wireType.fixed64 : wireType.bytes;
+}
+
 function encodeField(
   writer: ByteWriter,
-  { number, type }: Field,
+  { form, tag, inner }: Field,
   value: Values[string],
   keepZero: boolean,
 ): void {
-  const varint = (): void => {
+  if (form === "varint") {
     if (!keepZero && !value) return;
-    writeVarint(writer, number * 8 + wireType.varint);
+    writeVarint(writer, tag);
     if (typeof value === "bigint") writeBigVarint(writer, value);
     else writeVarint(writer, Number(value));
-  };
-  if (typeof type === "string") {
-    if (type === "string") {
-      if (!keepZero && value === "") return;
-      writeVarint(writer, number * 8 + wireType.bytes);
-      writeString(writer, value);
-    } else if (type === "timestamp") {
-      writeVarint(writer, number * 8 + wireType.bytes);
-      const start = beginDelimited(writer);
-      encodeTimestamp(writer, value);
-      endDelimited(writer, start);
-    } else if (type === "double") {
-      if (!keepZero && value === 0) return;
-      writeVarint(writer, number * 8 + wireType.fixed64);
-      writeDouble(writer, value);
-    } else if (type === "anyString") {
-      writeVarint(writer, number * 8 + wireType.bytes);
-      const start = beginDelimited(writer);
-      encodeAnyString(writer, value);
-      endDelimited(writer, start);
-    } else varint();
-  } else if ("enumeration" in type) varint();
-  else {
-    writeVarint(writer, number * 8 + wireType.bytes);
-    const start = beginDelimited(writer);
-    if ("message" in type) encode(writer, type.message, value);
-    else if (value) {
-      writeVarint(writer, 1 * 8 + wireType.varint);
-      writeVarint(writer, Number(value));
-    }
-    endDelimited(writer, start);
+    return;
   }
+  if (form === "string") {
+    if (!keepZero && value === "") return;
+    writeVarint(writer, tag);
+    writeString(writer, value);
+    return;
+  }
+  if (form === "double") {
+    if (!keepZero && value === 0) return;
+    writeVarint(writer, tag);
+    writeDouble(writer, value);
+    return;
+  }
+  writeVarint(writer, tag);
+  const start = beginDelimited(writer);
+  if (form === "message") encode(writer, inner as Message, value);
+  else if (form === "timestamp") encodeTimestamp(writer, value);
+  else if (form === "anyString") encodeAnyString(writer, value);
+  else if (value) {
+    writeVarint(writer, 1 * 8 + wireType.varint);
+    writeVarint(writer, Number(value));
+  }
+  endDelimited(writer, start);
 }
 
 /** Seconds and nanoseconds; doubles of Unix milliseconds are exact to a quarter of a microsecond. */
@@ -193,7 +208,7 @@ function decodeMessage(message: Message, reader: ByteReader, state: Decoding): V
     } else if (field.repeated) {
       values[field.name] ??= [];
       const into = values[field.name];
-      if (type === wireType.bytes && isVarint(field.type)) {
+      if (type === wireType.bytes && field.form === "varint") {
         const packed = readDelimited(reader);
         while (packed.at < packed.end) {
           if (++state.values > messageLimits.values)
@@ -206,39 +221,26 @@ function decodeMessage(message: Message, reader: ByteReader, state: Decoding): V
   return values;
 }
 
-function isVarint(type: FieldType): boolean {
-  return (
-    type === "uint32" ||
-    type === "uint64" ||
-    type === "bool" ||
-    (typeof type === "object" && "enumeration" in type)
-  );
-}
-
 function decodeValue(
-  { name, type: kind }: Field,
+  { name, type: kind, form, inner: table }: Field,
   type: number,
   reader: ByteReader,
   state: Decoding,
 ): Values[string] {
-  const expected = isVarint(kind) ? wireType.varint : kind === "double" ? wireType.fixed64 : wireType.bytes;
+  const expected = wireTypeOf(form);
   if (type !== expected) throw new MalformedMessage(`${name} has wire type ${type}, not ${expected}`);
-  if (expected === wireType.varint) return kind === "bool" ? readVarint(reader) !== 0 : readVarint(reader);
-  if (kind === "double") return readDouble(reader);
+  if (form === "varint") return kind === "bool" ? readVarint(reader) !== 0 : readVarint(reader);
+  if (form === "double") return readDouble(reader);
   const inner = readDelimited(reader);
-  if (kind === "string") return inner.bytes.toString("utf8", inner.at, inner.end);
-  if (kind === "timestamp") {
+  if (form === "string") return inner.bytes.toString("utf8", inner.at, inner.end);
+  if (form === "message") return decodeMessage(table as Message, inner, state);
+  if (form === "timestamp") {
     const { seconds = 0, nanos = 0 } = decodeMessage(timestampMessage, inner, state);
     return seconds * 1000 + nanos / 1e6;
   }
-  if (kind === "anyString") return decodeMessage(anyMessage, inner, state)["value"]?.value ?? "";
-  if (typeof kind === "object" && "wrapped" in kind) {
-    const { value = 0 } = decodeMessage(wrapperMessage, inner, state);
-    return kind.wrapped === "bool" ? value !== 0 : value;
-  }
-  return typeof kind === "object" && "message" in kind
-    ? decodeMessage(kind.message, inner, state)
-    : undefined;
+  if (form === "anyString") return decodeMessage(anyMessage, inner, state)["value"]?.value ?? "";
+  const { value = 0 } = decodeMessage(wrapperMessage, inner, state);
+  return typeof kind === "object" && "wrapped" in kind && kind.wrapped === "bool" ? value !== 0 : value;
 }
 
 const wrapperMessage = message("Value", { value: [1, "uint64"] });

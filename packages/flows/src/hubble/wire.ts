@@ -27,6 +27,10 @@ export function reserve(writer: ByteWriter, more: number): void {
 export function writeVarint(writer: ByteWriter, value: number): void {
   reserve(writer, 10);
   const { bytes } = writer;
+  if (value < 0x80) {
+    bytes[writer.length++] = value;
+    return;
+  }
   let rest = value;
   while (rest > 0x7fff_ffff) {
     bytes[writer.length++] = (rest % 128) | 0x80;
