@@ -97,6 +97,8 @@ interface LineProps {
 function Line({ edge, from, to, box, pale }: LineProps) {
   if (from === undefined || to === undefined || edge.from === edge.to) return null;
   const [start, end] = lineBetween(from, to, box);
+  // Beside the line, not on it.
+  const rises = (end.x - start.x) * (end.y - start.y) < 0;
   const [x, y] = [(start.x + end.x) / 2, (start.y + end.y) / 2];
   const resent = edge.packets === 0 ? 0 : edge.retransmits / edge.packets;
   const said =
@@ -112,7 +114,7 @@ function Line({ edge, from, to, box, pale }: LineProps) {
       <circle class="to" cx={end.x} cy={end.y} r="3" />
       {edge.drops > 0 && <path class="mark" d={`M${x - 5} ${y - 5}h10l-5 9z`} />}
       {said !== "" && box.height >= twoLines && (
-        <text x={x + (edge.drops > 0 ? 8 : 0)} y={y - 4}>
+        <text x={x + 8} y={rises ? y + 13 : y - 4}>
           {said}
         </text>
       )}
@@ -170,7 +172,7 @@ function Box({ node, at, box, scale, selected, pale, tabStop, onSelect, onMove }
       <rect width={box.width} height={box.height} />
       {isService(node) && <rect class={`band s${category(node.key)}`} width="3" height={box.height} />}
       <text x="9" y={box.height >= twoLines ? 12 : 13}>
-        {shorten(label, Math.floor((box.width - 12) / 6))}
+        {shorten(label, Math.floor((box.width - 12) / 6.5))}
       </text>
       {box.height >= twoLines && (
         <text class="d" x="9" y="24">
