@@ -21,7 +21,7 @@ interface Follower {
   readonly updates: boolean;
 }
 
-export function createFollowers(output: CaptureOutput): Followers {
+export function createFollowers(output: Pick<CaptureOutput, "changes">): Followers {
   const followers = new Map<number, Follower>();
   /** `whole`: started and ended since the last call. */
   const pending = new Map<number, FlowChange["change"] | "whole">();

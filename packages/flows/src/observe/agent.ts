@@ -3,6 +3,7 @@ import { z } from "zod";
 import { flowsFail } from "../errors.ts";
 import { type Flow, type FlowList, flowChangeSchema, flowListSchema } from "../flow.ts";
 import { mostFlows, type ObserveFlags } from "./command.ts";
+import { coverText } from "./covers.ts";
 import type { Print } from "./output.ts";
 
 const defaultLast = 20;
@@ -72,7 +73,7 @@ async function history(context: CliContext, flags: ObserveFlags): Promise<Flow[]
   if (flags.since !== undefined) query["since"] = flags.since;
   if (flags.until !== undefined) query["until"] = flags.until;
   const flows: Flow[] = [];
-  let lostPackets = 0;
+  let covers: FlowList["covers"] | undefined;
   let after: string | null = null;
   do {
     const limit = String(Math.min(most - flows.length, mostPerPage));
@@ -83,22 +84,22 @@ async function history(context: CliContext, flags: ObserveFlags): Promise<Flow[]
     });
     const page: FlowList = parsed(flowListSchema, answer);
     for (const flow of page.flows) flows.push(flow);
-    lostPackets = page.covers.lostPackets;
+    covers = page.covers;
     after = page.next;
   } while (after !== null && flows.length < most && !context.signal.aborted);
   if (after !== null && flags.last === undefined && limited)
     context.stderr.write(`these are the newest ${most} flows; narrow them with --since and --until\n`);
-  if (lostPackets > 0)
-    context.stderr.write(`${lostPackets} packets were counted but are in no flow any more\n`);
+  // Who asks for a stretch of time wants to know whether that is all there was; else only what is missing is news.
+  const isWhole = covers === undefined || (covers.lostPackets === 0 && (covers.gaps ?? []).length === 0);
+  if (covers !== undefined && (limited || !isWhole)) context.stderr.write(coverText(covers));
   return flows.slice(0, most).reverse();
 }
 
-function filterOf({ ip, port, protocol, process }: ObserveFlags): Record<string, string> {
+const filterKeys = ["ip", "port", "protocol", "process", "name", "unit", "container", "dropped"] as const;
+
+function filterOf(flags: ObserveFlags): Record<string, string> {
   const query: Record<string, string> = {};
-  if (ip !== undefined) query["ip"] = ip;
-  if (port !== undefined) query["port"] = String(port);
-  if (protocol !== undefined) query["protocol"] = protocol;
-  if (process !== undefined) query["process"] = process;
+  for (const key of filterKeys) if (flags[key] !== undefined) query[key] = String(flags[key]);
   return query;
 }
 

@@ -10,6 +10,11 @@ export interface ObserveFlags {
   readonly ip?: string;
   readonly port?: number;
   readonly process?: string;
+  readonly name?: string;
+  readonly unit?: string;
+  readonly container?: string;
+  readonly dropped?: "true" | "false";
+  readonly numeric: boolean;
   readonly last?: number;
   readonly since?: string;
   readonly until?: string;
@@ -25,7 +30,8 @@ const observe = buildCommand<ObserveFlags, [], CliContext>({
     brief: "Show the flows of this host, or of a capture file",
     fullDescription: `Shows connections, oldest first: who opened them to whom, with the processes, bytes and packets both ways.
 Without --last, --since, --until or --follow it shows the last 20 that match. With --replay it shows the flows of a
-capture, all of them unless limited, without an agent and without privilege. Durations count back from now.
+capture, all of them unless limited, without an agent and without privilege. Durations count back from now; a stretch
+of time is answered from memory and from the history on disk, and what it covers is said on stderr.
 TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
   },
   parameters: {
@@ -37,6 +43,21 @@ TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
         brief: "Show flows as they start and end",
       },
       ...flowFilterFlags,
+      name: text("Only with this DNS name on either side: db.example.com or *.example.com", "name"),
+      unit: text("Only of this systemd unit", "name"),
+      container: text("Only of this container: the beginning of its id", "id"),
+      dropped: {
+        kind: "enum",
+        values: ["true", "false"],
+        optional: true,
+        brief: "Only with packets that the kernel dropped, or only without",
+      },
+      numeric: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Show addresses also where a name is known",
+      },
       last: {
         kind: "parsed",
         parse: (input: string) => integer("last", input, 1, mostFlows),
@@ -54,7 +75,7 @@ TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
         brief: "json is one flow on one line; with --follow one change on one line",
       },
     },
-    aliases: { f: "follow", o: "output" },
+    aliases: { f: "follow", n: "numeric", o: "output" },
   },
   loader: async () => (await import("./observe.ts")).observe,
 });

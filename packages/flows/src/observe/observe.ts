@@ -15,7 +15,7 @@ const orderWindow = 16_384;
 export async function observe(this: CliContext, flags: ObserveFlags): Promise<void> {
   const nowMs = systemClock.nowMs();
   const matches = compileFilter(flags, nowMs);
-  const print = printTo(this, { output: flags.output, follow: flags.follow, nowMs });
+  const print = printTo(this, { output: flags.output, follow: flags.follow, numeric: flags.numeric, nowMs });
   try {
     if (flags.replay === undefined) await observeAgent(this, flags, print);
     else await observeCapture(this, flags.replay, flags, ({ flow }) => matches(flow), print);

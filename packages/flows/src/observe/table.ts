@@ -266,11 +266,6 @@ function localTime(iso: string, today: string | undefined): string {
   return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${time}`;
 }
 
-/** Names of processes and interfaces are chosen by others: no escape sequences, no reversed text. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "�");
-}
-
 function lengthOf(text: string): number {
   return [...text].length;
 }

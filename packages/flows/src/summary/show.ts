@@ -1,8 +1,8 @@
 /** `x0 flows summary`. */
 import { once } from "node:events";
-import { type CliContext, formatBytes, formatCount } from "@x0tta6bl4/core";
+import { type CliContext, formatBytes, formatCount, jsonLine, printable } from "@x0tta6bl4/core";
 import { parsed } from "../observe/agent.ts";
-import { printable } from "../observe/table.ts";
+import { coverText } from "../observe/covers.ts";
 import type { SummaryFlags } from "./command.ts";
 import { type Summary, summarySchema } from "./schema.ts";
 
@@ -14,7 +14,7 @@ export async function showSummary(this: CliContext, flags: SummaryFlags): Promis
     ...(until === undefined ? {} : { until }),
   });
   const summary = parsed(summarySchema, answer);
-  const text = flags.output === "json" ? `${JSON.stringify(summary)}\n` : summaryText(summary);
+  const text = flags.output === "json" ? jsonLine(summary) : summaryText(summary);
   if (!this.stdout.write(text)) await once(this.stdout, "drain", { signal: this.signal });
 }
 
@@ -35,7 +35,7 @@ export function summaryText(summary: Summary): string {
   const named = (ip: string, name: string | null): string => (name === null ? ip : `${ip} ${name}`);
   const counts = ["BYTES", "PACKETS", "FLOWS"];
   return [
-    `${coverLines(summary.covers)}${formatBytes(total.bytes)} in ${formatCount(total.packets)} packets; ${formatCount(total.flows)} flows began\n`,
+    `${coverText(summary.covers)}${formatBytes(total.bytes)} in ${formatCount(total.packets)} packets; ${formatCount(total.flows)} flows began\n`,
     ...section(
       "talkers",
       "Top talkers",
@@ -85,16 +85,6 @@ export function summaryText(summary: Summary): string {
       summary.newDestinations.map((each) => [...traffic(each), each.first, named(each.ip, each.name)]),
     ),
   ].join("\n");
-}
-
-function coverLines({ from, to, lostPackets, lostEvents = 0, gaps = [] }: Summary["covers"]): string {
-  const lost = [
-    `${formatCount(lostPackets)} packets lost`,
-    ...(lostEvents > 0 ? [`${formatCount(lostEvents)} events lost`] : []),
-    ...(gaps.length > 0 ? [`${gaps.length} ${gaps.length === 1 ? "gap" : "gaps"}`] : []),
-  ];
-  const lines = gaps.map((gap) => `  from ${gap.from} to ${gap.to}: ${printable(gap.reason)}\n`);
-  return `from ${from} to ${to}, ${lost.join(", ")}\n${lines.join("")}`;
 }
 
 function endpoint(ip: string, port: number): string {
