@@ -17,4 +17,5 @@ export type { AnyRoute, BytesRoute, Route, RouteRequest, StreamEvent, StreamRout
 export { siblingModule } from "./sibling.ts";
 export type { DatabaseOptions } from "./sqlite.ts";
 export { databaseError, openDatabase } from "./sqlite.ts";
+export { jsonLine, printable } from "./terminal.ts";
 export { formatBytes, formatCount, parseDuration, parseMoment, parseSize } from "./units.ts";

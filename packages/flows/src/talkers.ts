@@ -1,11 +1,12 @@
-import { formatBytes } from "@x0tta6bl4/core";
+import { formatBytes, printable } from "@x0tta6bl4/core";
 import type { Flow } from "./flow.ts";
 
 /** The conversations with the most bytes, one line each, flows between the same ends and service summed. */
 export function busiestTalkers(flows: readonly Flow[], most = 5): string[] {
   const sums = new Map<string, { text: string; bytes: number; flows: number }>();
   for (const flow of flows) {
-    const from = flow.process === null ? flow.source.ip : `${flow.process.comm} (${flow.source.ip})`;
+    const from =
+      flow.process === null ? flow.source.ip : `${printable(flow.process.comm)} (${flow.source.ip})`;
     const to =
       flow.destination.port === 0
         ? flow.destination.ip

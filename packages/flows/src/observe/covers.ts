@@ -1,4 +1,4 @@
-import { formatCount } from "@x0tta6bl4/core";
+import { formatCount, printable } from "@x0tta6bl4/core";
 import type { FlowList } from "../flow.ts";
 
 /** What an answer covers, in a line, and a line for each gap in it. */

@@ -3,7 +3,7 @@
  * the least important columns go first. Elsewhere nothing is cut, and columns widen as rows need it.
  */
 import { styleText } from "node:util";
-import { formatBytes, formatCount } from "@x0tta6bl4/core";
+import { formatBytes, formatCount, printable } from "@x0tta6bl4/core";
 import type { Flow, FlowChange, FlowProcess } from "../flow.ts";
 import { isEcho, protocolNumber } from "../protocols.ts";
 

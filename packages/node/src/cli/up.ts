@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { consoleFiles } from "@x0tta6bl4/console";
-import { createLog, type Log } from "@x0tta6bl4/core";
+import { createLog, type Log, printable } from "@x0tta6bl4/core";
 import { type Agent, startAgent } from "../agent.ts";
 import { loadConfig } from "../config/load.ts";
 import { sectionsOf } from "../config/sections.ts";
@@ -58,7 +58,7 @@ function startBanner(agent: Agent, look: Style, readyMs: number): string {
     if (features.length === 0) lines.push(`  ${look.state(state, state.padEnd(8))} ${name}`);
     for (const feature of features) {
       const said = feature.reason ?? feature.detail;
-      const reason = said === undefined ? "" : `: ${said}`;
+      const reason = said === undefined ? "" : `: ${printable(said)}`;
       lines.push(`  ${look.state(feature.state, feature.state.padEnd(8))} ${name}: ${feature.name}${reason}`);
       if (feature.hint !== undefined) lines.push(`           ${look.dim(feature.hint)}`);
     }
