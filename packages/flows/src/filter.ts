@@ -136,11 +136,16 @@ export function containerTest(text: string): (process: FlowProcess | null) => bo
 
 /** The test of `name`: a DNS name, or `*.example.org` for all names below one. Upper and lower case are the same. */
 export function nameTest(text: string): (name: string) => boolean {
-  const wanted = text.trim().toLowerCase().replace(/\.$/, "");
+  const wanted = requireName(text);
   const below = wanted.startsWith("*.") ? wanted.slice(1) : undefined;
-  if (wanted === "" || below === "." || (below ?? wanted).includes("*"))
-    throw invalid("name", text, "write a DNS name, or *.example.org for all below one");
   return (name) => (below === undefined ? name.toLowerCase() === wanted : name.toLowerCase().endsWith(below));
+}
+
+/** @returns it in lower case, without the last dot. @throws X0_FLOWS_INVALID_FILTER */
+export function requireName(text: string): string {
+  const wanted = text.trim().toLowerCase().replace(/\.$/, "");
+  if (wanted !== "" && wanted !== "*." && !wanted.replace(/^\*\./, ".").includes("*")) return wanted;
+  throw invalid("name", text, "write a DNS name, or *.example.org for all below one");
 }
 
 /** @throws X0_FLOWS_INVALID_FILTER */

@@ -180,6 +180,7 @@ function packEvents(kept: readonly Kept[]): PackedBlock {
     header: "",
     dictionaries: pack(keysOf(kept.map(({ event }) => event))),
     hot: new Uint8Array(0),
+    sketch: new Uint8Array(0),
     cold: pack(kept.map(({ number, event }) => [number, event])),
   };
 }

@@ -18,6 +18,7 @@ const migrations = [
     min_start INTEGER NOT NULL, max_start INTEGER NOT NULL, min_end INTEGER NOT NULL, max_end INTEGER NOT NULL
   );
   CREATE TABLE parts (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+  CREATE TABLE sketches (number INTEGER PRIMARY KEY, data BLOB NOT NULL);
   CREATE TABLE coverage (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, from_ms REAL NOT NULL, to_ms REAL NOT NULL,
     lost_packets REAL NOT NULL, lost_bytes REAL NOT NULL, lost_events REAL NOT NULL, uncounted REAL NOT NULL,
@@ -53,6 +54,7 @@ export interface HistoryFile extends Disposable {
   /** @throws where the block is damaged or gone. */
   block(entry: BlockEntry): Block;
   part(number: number, part: "header" | BlockPart): Uint8Array;
+  sketch(number: number): Uint8Array;
 }
 
 export interface FileWriter {
@@ -120,6 +122,11 @@ export function openHistoryFile(path: string): HistoryFile {
     block: ({ number, count }) =>
       unpackBlock(count, Buffer.from(part(number, "header")).toString(), (name) => part(number, name)),
     part,
+    sketch(number) {
+      const row = statement("SELECT data FROM sketches WHERE number = ?").get(number);
+      if (row?.["data"] instanceof Uint8Array) return row["data"];
+      throw new RangeError(`block ${number} has no sketch`);
+    },
     [Symbol.dispose]: () => database.close(),
   };
 }
@@ -137,6 +144,7 @@ function writerOf(statement: (sql: string) => StatementSync): FileWriter {
         block.minEndMs,
         block.maxEndMs,
       );
+      statement("INSERT INTO sketches VALUES (?, ?)").run(number, block.sketch);
       const insert = statement("INSERT INTO parts VALUES (?, ?)");
       for (const [index, bytes] of [
         Buffer.from(block.header),
@@ -148,6 +156,7 @@ function writerOf(statement: (sql: string) => StatementSync): FileWriter {
     },
     remove(number) {
       statement("DELETE FROM blocks WHERE number = ?").run(number);
+      statement("DELETE FROM sketches WHERE number = ?").run(number);
       statement("DELETE FROM parts WHERE id BETWEEN ? AND ?").run(4 * number, 4 * number + 3);
     },
     cover({ id, run, fromMs, toMs, lostPackets, lostBytes, lostEvents, uncounted, reason }) {

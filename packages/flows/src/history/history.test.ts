@@ -124,7 +124,7 @@ describe("over time", () => {
     expect(await simulation.read()).toEqual(simulation.wanted());
     const lasting = simulation
       .wanted()
-      .filter(({ start, end }) => Date.parse(end) - Date.parse(start) > 600_000);
+      .filter(({ start, end }) => Date.parse(end) - Date.parse(start) > 300_000);
     expect(lasting.length).toBeGreaterThan(0);
     await simulation.history.close(1000);
   });

@@ -9,6 +9,7 @@ import {
   parseAddressPrefix,
   processTest,
   requireMoment,
+  requireName,
   requireProtocol,
   unitTest,
 } from "../filter.ts";
@@ -17,10 +18,27 @@ import { protocolNumbers } from "../protocols.ts";
 import { BLOCK_ROWS, type Block, type BlockSpan } from "./block.ts";
 import { column } from "./columns.ts";
 import { parseQualified } from "./rows.ts";
+import {
+  addressKey,
+  containerKey,
+  droppedKey,
+  mayHave,
+  nameKey,
+  portKey,
+  processKey,
+  type SketchKey,
+  unitKey,
+} from "./sketch.ts";
 
 export interface Matcher {
+  /** Whether flows of a run may match at all. */
+  mayBeOf(run: number): boolean;
   /** Whether some row of a block may match; without reading it. */
-  mayMatch(span: BlockSpan, run: number): boolean;
+  mayMatch(span: BlockSpan): boolean;
+  /** Whether a block has all that is asked for exactly. */
+  mayHave(sketch: Uint8Array): boolean;
+  /** Whether `mayHave` can ever say no. */
+  readonly asksExactly: boolean;
   /** Rows that match, 1 for each; undefined where its dictionaries say that none does. Valid until the next call. */
   rows(block: Block): Uint8Array | undefined;
 }
@@ -31,6 +49,7 @@ type Narrow = (block: Block, mask: Uint8Array) => boolean;
 /** @throws X0_FLOWS_INVALID_FILTER */
 export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): Matcher {
   const tests: Narrow[] = [];
+  const keys = keysOf(query);
   const sinceMs = query.since === undefined ? undefined : requireMoment("since", query.since, nowMs);
   const untilMs = query.until === undefined ? undefined : requireMoment("until", query.until, nowMs);
   const id = query.id === undefined ? undefined : parseQualified(query.id);
@@ -83,17 +102,41 @@ export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): 
     tests.push((block, mask) => keep(mask, block.column(column.start), (start) => start < untilMs));
   let scratch = new Uint8Array(BLOCK_ROWS);
   return {
-    mayMatch: (span, run) =>
+    mayBeOf: (run) => query.id === undefined || run === id?.run,
+    mayMatch: (span) =>
       (sinceMs === undefined || span.maxEndMs >= sinceMs) &&
-      (untilMs === undefined || span.minStartMs < untilMs) &&
-      (query.id === undefined || run === id?.run),
+      (untilMs === undefined || span.minStartMs < untilMs),
+    mayHave: (sketch) => keys.every((key) => mayHave(sketch, key)),
+    asksExactly: keys.length > 0,
     rows(block) {
-      if (query.id !== undefined && id === undefined) return undefined;
       if (scratch.length < block.count) scratch = new Uint8Array(block.count);
       const mask = scratch.subarray(0, block.count).fill(1);
       return tests.every((test) => test(block, mask)) ? mask : undefined;
     },
   };
+}
+
+/** What a block's sketch must have for a query: one of each filter that names a thing. */
+function keysOf({
+  ip,
+  port,
+  process,
+  unit,
+  container,
+  name,
+  dropped,
+}: Omit<FlowQuery, "limit">): SketchKey[] {
+  const prefix = ip === undefined ? undefined : parseAddressPrefix(ip);
+  const keys = [
+    prefix?.prefixBits === 128 ? addressKey(prefix.bytes) : undefined,
+    port === undefined ? undefined : portKey(port),
+    process === undefined ? undefined : processKey(process),
+    unit === undefined ? undefined : unitKey(unit),
+    container === undefined ? undefined : containerKey(container),
+    name === undefined ? undefined : nameKey(requireName(name).replace(/^\*/, "")),
+    dropped === "true" ? droppedKey : undefined,
+  ];
+  return keys.filter((key) => key !== undefined);
 }
 
 function keep(mask: Uint8Array, values: Float64Array, test: (value: number) => boolean): boolean {

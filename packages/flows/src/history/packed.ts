@@ -25,6 +25,8 @@ export interface PackedBlock extends BlockSpan {
   readonly dictionaries: Uint8Array;
   readonly hot: Uint8Array;
   readonly cold: Uint8Array;
+  /** See `sketch.ts`. */
+  readonly sketch: Uint8Array;
 }
 
 export type BlockPart = "dictionaries" | "hot" | "cold";

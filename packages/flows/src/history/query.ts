@@ -33,33 +33,26 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
   const limit = Math.min(query.limit, query.last ?? query.limit);
   const best = newest<Flow>(limit, query.after === undefined ? undefined : parseCursor(query.after));
   // What waits and what goes on first, without a pause: a flow that ends meanwhile would be in neither place.
-  const { open } = recorder;
-  for (const { kind, number, rows } of recorder.piles) {
-    const block = liveBlock(rows, recorder.dictionaries);
-    const ids = block.column(column.id);
-    const isLatest = (row: number): boolean => open.isLatest(ids[row] as number, number, row);
-    scan(block, run, matcher, best, kind === "interim" ? isLatest : undefined);
-  }
-  scan(liveBlock(recorder.young.rows, recorder.dictionaries), run, matcher, best, recorder.young.isHere);
-  for (const number of recorder.open.blocks()) {
-    // Those of the pile were met above.
-    store.read(number, (file, entry) => {
-      const block = file.block(entry);
-      const ids = block.column(column.id);
-      scan(block, run, matcher, best, (row) => open.isLatest(ids[row] as number, number, row));
-    });
-  }
+  if (matcher.mayBeOf(run)) scanOwn(sources, matcher, best);
   const entries: BlockEntry[] = [];
   for (const partition of store.partitions)
     for (const entry of partition.entries)
-      if (entry.kind === "flows" && matcher.mayMatch(entry, entry.run) && !recorder.isTail(entry.number))
+      if (
+        entry.kind === "flows" &&
+        matcher.mayBeOf(entry.run) &&
+        matcher.mayMatch(entry) &&
+        !recorder.isTail(entry.number)
+      )
         entries.push(entry);
   entries.sort((a, b) => b.maxStartMs - a.maxStartMs);
   let pausedMs = performance.now();
   for (const entry of entries) {
     if (!best.wants(entry.maxStartMs)) break;
     if (!best.reaches(entry.minStartMs)) continue;
-    store.read(entry.number, (file) => scan(file.block(entry), entry.run, matcher, best));
+    store.read(entry.number, (file) => {
+      if (matcher.asksExactly && !matcher.mayHave(file.sketch(entry.number))) return;
+      scan(file.block(entry), entry.run, matcher, best);
+    });
     if (performance.now() - pausedMs > SLICE_MS) {
       await setImmediate();
       pausedMs = performance.now();
@@ -73,6 +66,25 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
     flows: page.map(({ value }) => value),
     next: isMore ? formatCursor(last.cursor) : null,
   };
+}
+
+/** Flows of this run that are not in blocks of their own, or go on. */
+function scanOwn({ store, recorder, run }: QuerySources, matcher: Matcher, best: Newest<Flow>): void {
+  const { open, dictionaries, young } = recorder;
+  for (const { kind, number, rows } of recorder.piles) {
+    const block = liveBlock(rows, dictionaries);
+    const ids = block.column(column.id);
+    const isLatest = (row: number): boolean => open.isLatest(ids[row] as number, number, row);
+    scan(block, run, matcher, best, kind === "interim" ? isLatest : undefined);
+  }
+  scan(liveBlock(young.rows, dictionaries), run, matcher, best, young.isHere);
+  // Those of the pile were met above.
+  for (const number of open.blocks())
+    store.read(number, (file, entry) => {
+      const block = file.block(entry);
+      const ids = block.column(column.id);
+      scan(block, run, matcher, best, (row) => open.isLatest(ids[row] as number, number, row));
+    });
 }
 
 function scan(

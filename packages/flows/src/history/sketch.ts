@@ -1,0 +1,102 @@
+/**
+ * What a block may have, in a few kilobytes: a Bloom filter (B. Bloom 1970) over its addresses, names, processes and
+ * service ports. A query for one of them passes by most blocks without reading more; one block in forty is read for
+ * nothing.
+ */
+import type { FlowProcess } from "../flow.ts";
+
+const BITS_A_KEY = 8;
+const HASHES = 4;
+
+/** Above are the ports that Linux gives to whoever opens a flow: each block has thousands of them. */
+const SERVICE_PORTS = 32_768;
+
+/** Two hashes of 32 bits, from which all others follow (Kirsch and Mitzenmacher 2006). */
+export type SketchKey = readonly [number, number];
+
+export function addressKey(bytes: Uint8Array): SketchKey {
+  let [a, b] = seeds("a");
+  for (const byte of bytes) [a, b] = mixed(a, b, byte);
+  return [a, b | 1];
+}
+
+export function nameKey(name: string): SketchKey {
+  return textKey("n", name);
+}
+
+/** @returns undefined for a port that a sketch does not have. */
+export function portKey(port: number): SketchKey | undefined {
+  return port === 0 || port >= SERVICE_PORTS ? undefined : textKey("t", String(port));
+}
+
+export function processKey(text: string): SketchKey {
+  return textKey("p", text);
+}
+
+export function unitKey(unit: string): SketchKey {
+  return textKey("u", unit.replace(/\.service$/, ""));
+}
+
+export function containerKey(container: string): SketchKey {
+  return textKey("c", container.slice(0, 12));
+}
+
+export const droppedKey: SketchKey = textKey("d", "");
+
+/** A name and all that it is below, each as a filter may ask for it. */
+export function nameKeys(name: string): SketchKey[] {
+  const lower = name.toLowerCase();
+  const keys = [nameKey(lower)];
+  for (let dot = lower.indexOf("."); dot >= 0; dot = lower.indexOf(".", dot + 1))
+    keys.push(nameKey(lower.slice(dot)));
+  return keys;
+}
+
+/** Likewise of a process: its id, its name, each end of its path, its unit and container. */
+export function processKeys({ pid, comm, executable, unit, container }: FlowProcess): SketchKey[] {
+  const keys = [processKey(String(pid)), processKey(comm)];
+  if (executable !== null) {
+    keys.push(processKey(executable));
+    for (let slash = executable.indexOf("/"); slash >= 0; slash = executable.indexOf("/", slash + 1))
+      keys.push(processKey(executable.slice(slash + 1)));
+  }
+  if (unit !== null) keys.push(unitKey(unit));
+  if (container !== null) keys.push(containerKey(container));
+  return keys;
+}
+
+export function sketchOf(keys: readonly SketchKey[]): Uint8Array {
+  const sketch = new Uint8Array(Math.max(8, Math.ceil((keys.length * BITS_A_KEY) / 8)));
+  const bits = sketch.length * 8;
+  for (const [a, b] of keys)
+    for (let hash = 0; hash < HASHES; hash++) {
+      const bit = ((a + Math.imul(hash, b)) >>> 0) % bits;
+      sketch[bit >> 3] = (sketch[bit >> 3] as number) | (1 << (bit & 7));
+    }
+  return sketch;
+}
+
+export function mayHave(sketch: Uint8Array, [a, b]: SketchKey): boolean {
+  const bits = sketch.length * 8;
+  for (let hash = 0; hash < HASHES; hash++) {
+    const bit = ((a + Math.imul(hash, b)) >>> 0) % bits;
+    if (((sketch[bit >> 3] as number) & (1 << (bit & 7))) === 0) return false;
+  }
+  return true;
+}
+
+function textKey(kind: string, text: string): SketchKey {
+  let [a, b] = seeds(kind);
+  for (let index = 0; index < text.length; index++) [a, b] = mixed(a, b, text.charCodeAt(index));
+  return [a, b | 1];
+}
+
+function seeds(kind: string): [number, number] {
+  return mixed(0x811c9dc5, 0x9e3779b9, kind.charCodeAt(0));
+}
+
+function mixed(a: number, b: number, value: number): [number, number] {
+  const low = Math.imul(a ^ value, 0x01000193);
+  const high = Math.imul(b ^ value, 0x85ebca6b);
+  return [low ^ (low >>> 15), high ^ (high >>> 13)];
+}
