@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { expect, test } from "vitest";
-import { grpcClient, grpcFrame } from "../testing/grpc-client.ts";
+import { type GrpcClient, grpcClient, grpcFrame } from "../testing/grpc-client.ts";
 import { messageLimits } from "./codec.ts";
 import { GrpcError, type Method, serveGrpc, serverLimits, status } from "./grpc.ts";
 
@@ -177,4 +177,28 @@ test("connections beyond the limit are closed at once", async () => {
   expect(sockets.every((socket) => !socket.destroyed)).toBe(true);
   for (const socket of sockets) socket.on("error", () => {}).destroy();
   await server.close();
+});
+
+test("calls beyond the limit are refused, and room is made again", async () => {
+  const server = await serveGrpc(address, methods);
+  const clients = Array.from({ length: 5 }, () => grpcClient(server.port));
+  const waiting = clients
+    .slice(0, 4)
+    .flatMap((client) =>
+      Array.from({ length: 32 }, () => client.call("/test/Wait", grpcFrame(Buffer.alloc(0)))),
+    );
+  await Promise.all(waiting.map((call) => call.accepted));
+  const last = clients[4] as GrpcClient;
+  const echo = () => last.call("/test/Echo", grpcFrame(Buffer.from("x"))).answer;
+  expect(await echo()).toMatchObject({
+    status: status.resourceExhausted,
+    text: "128 calls are answered at once, no more",
+  });
+  waiting[0]?.cancel();
+  await waiting[0]?.answer;
+  let answer = await echo();
+  while (answer.status === status.resourceExhausted) answer = await echo();
+  expect(answer.status).toBe(0);
+  await server.close();
+  for (const client of clients) await client[Symbol.asyncDispose]();
 });

@@ -51,8 +51,9 @@ export type Method =
 export const serverLimits = {
   /** Connections at once: a person has a handful, and each costs a session's buffers. */
   connections: 64,
-  /** Calls at once on a connection. */
+  /** Calls at once on a connection, and on all of them: each follower costs time on every flow. */
   streams: 32,
+  calls: 128,
   /** Bytes of a request's header block: those of gRPC are below 500. */
   headerBytes: 8192,
 } as const;
@@ -119,14 +120,20 @@ async function openHttp2(methods: ReadonlyMap<string, Method>, stopped: AbortSig
     settings: { maxConcurrentStreams: serverLimits.streams, maxHeaderListSize: serverLimits.headerBytes },
   });
   sessions.on("sessionError", () => {});
-  sessions.on("stream", (stream, headers) => void serve(stream, headers, methods, stopped));
+  let calls = 0;
+  sessions.on("stream", (stream, headers) => {
+    calls++;
+    stream.once("close", () => calls--);
+    void serve(stream, headers, calls > serverLimits.calls ? undefined : methods, stopped);
+  });
   return sessions;
 }
 
+/** @param methods undefined for a call too many. */
 async function serve(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  methods: ReadonlyMap<string, Method>,
+  methods: ReadonlyMap<string, Method> | undefined,
   stopped: AbortSignal,
 ): Promise<void> {
   const gone = new AbortController();
@@ -138,6 +145,11 @@ async function serve(
   try {
     // No page in a browser has business here.
     if (headers["origin"] !== undefined) throw new GrpcError(status.unimplemented, "not for browsers");
+    if (methods === undefined)
+      throw new GrpcError(
+        status.resourceExhausted,
+        `${serverLimits.calls} calls are answered at once, no more`,
+      );
     const path = headers[":path"] ?? "";
     const method = methods.get(path);
     if (method === undefined) throw new GrpcError(status.unimplemented, `${path} is not served here`);

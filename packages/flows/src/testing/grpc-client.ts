@@ -11,6 +11,8 @@ export interface Answer {
 }
 
 export interface Call {
+  /** Resolves with the first headers of the answer. */
+  readonly accepted: Promise<void>;
   readonly answer: Promise<Answer>;
   /** Resolves when so many messages have come. */
   received(count: number): Promise<readonly Buffer[]>;
@@ -44,7 +46,9 @@ export function grpcClient(port: number): GrpcClient {
         status = Number(fields["grpc-status"]);
         text = decodeURIComponent(String(fields["grpc-message"] ?? ""));
       };
+      const accepted = Promise.withResolvers<void>();
       stream.on("response", (fields) => {
+        accepted.resolve();
         httpStatus = fields[":status"];
         read(fields);
       });
@@ -64,6 +68,7 @@ export function grpcClient(port: number): GrpcClient {
       });
       stream.end(body);
       return {
+        accepted: accepted.promise,
         answer,
         received: (count) =>
           new Promise((resolve) => {
