@@ -92,7 +92,7 @@ test("packets, bytes and flows grow by exactly what was sent, by direction, prot
     expect(events["ingress"]).toBeGreaterThanOrEqual(
       grown("left0", "received") + grown("right0", "received"),
     );
-    for (const program of ["egress", "socket", "connect", "established"])
+    for (const program of ["egress", "socket", "connect", "connection"])
       expect(events[program]).toBeGreaterThan(0);
     for (const lost of ["program_lost", "ring_lost_events", "lost_packets", "lost_bytes", "insert_failures"])
       expect(sum(series(families, `x0tta6bl4_flows_${lost}_total`))).toBe(0);

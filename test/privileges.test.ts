@@ -180,7 +180,18 @@ describe("with exactly CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", () => {
     });
     const on = await features(agent);
     expect([...on.values()].filter(({ state }) => state !== "on")).toEqual([]);
-    expect([...on.keys()]).toEqual(["packets", "processes of flows", "processes older than the agent"]);
+    expect([...on.keys()].toSorted()).toEqual([
+      "address translation",
+      "history",
+      "hubble",
+      "hubble metrics",
+      "hubble relay",
+      "packets",
+      "packets that the kernel drops",
+      "processes of flows",
+      "processes older than the agent",
+      "processes that use what others opened",
+    ]);
 
     const short = await shortLivedConnection(host, "127.0.0.1", listener.ready.port);
     await listener.result;
