@@ -24,6 +24,8 @@ export interface ObserverSource extends FlowsSource {
 }
 
 const SERVICE = "observer.Observer";
+/** By this name Hubble's command asks for its health. */
+const HEALTH_SERVICE = "hubble.server.Observer";
 
 export function observerMethods(
   source: ObserverSource,
@@ -76,7 +78,7 @@ export function observerMethods(
 /** @throws GrpcError for a service that is not here, as the protocol of health checks asks. */
 function health(request: Buffer): Values {
   const { service = "" } = decode(healthCheckRequest, request);
-  if (service !== "" && service !== SERVICE)
+  if (!["", SERVICE, HEALTH_SERVICE].includes(service))
     throw new GrpcError(status.notFound, `${service} is not served here`);
   return { status: healthStatus.numbers["SERVING"] };
 }
