@@ -255,7 +255,9 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     await spoken.locator("td", { hasText: "no data" }).first().waitFor({ state: "attached" });
     const svg = await saved(page.locator(".panel").first(), "Save the picture as SVG");
     expect(svg).toContain('fill="url(#gap)"');
-    await page.getByRole("button", { name: "live", exact: true }).first().click();
+    await page.locator(".bar .live").click();
+    await page.waitForURL(/since=1h&live=off$/);
+    await page.getByRole("group", { name: "Range" }).getByRole("button", { name: "live" }).click();
     await page.waitForURL(/\/flows$/);
   });
 

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Copy } from "./copy.tsx";
-import { beyondCommand, command, filterKeys, parseView, type View } from "./query.ts";
+import { command, filterKeys, parseView, type View } from "./query.ts";
 import { visible } from "./visible.ts";
 
 interface Props {
@@ -68,7 +68,7 @@ export function FilterBar({ path, view, problems, onView, onColumns }: Props) {
         <button type="button" class="x3" title="Which columns the table has" onClick={onColumns}>
           columns
         </button>
-        <Copy class="x3" text={command(view.filter, "--follow")} title={commandTitle(view)}>
+        <Copy class="x3" text={command(view.filter, "--follow")} title={command(view.filter, "--follow")}>
           copy command
         </Copy>
       </form>
@@ -79,12 +79,6 @@ export function FilterBar({ path, view, problems, onView, onColumns }: Props) {
       )}
     </>
   );
-}
-
-/** The command, and what of the filter it cannot say. */
-function commandTitle({ filter }: View): string {
-  const beyond = beyondCommand(filter);
-  return `${command(filter, "--follow")}${beyond.length === 0 ? "" : `\nwithout ${beyond.join(", ")}: the command cannot be asked for that`}`;
 }
 
 /** Keys and signs plain, values in the colour of what is selected. */

@@ -94,7 +94,16 @@ export function FlowsPage() {
         health={health}
         live={liveState(model, view)}
         theme={theme}
-        range={<TimeBar filter={view.filter} onFilter={filterBy} onCustom={() => setDialog("range")} />}
+        range={
+          <TimeBar
+            filter={view.filter}
+            onFilter={filterBy}
+            onLive={() =>
+              go({ ...view, filter: { ...view.filter, since: undefined, until: undefined }, live: true })
+            }
+            onCustom={() => setDialog("range")}
+          />
+        }
         onLive={toggleLive}
         onTheme={flipTheme}
         onFilter={filterBy}

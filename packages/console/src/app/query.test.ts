@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   apiQuery,
-  beyondCommand,
   columnKeys,
   command,
   followQuery,
@@ -108,11 +107,6 @@ test("the command quotes what a shell would take apart", () => {
   expect(command({ process: "it's", port: "53" }, "--follow")).toBe(
     "x0 flows observe --port 53 --process 'it'\\''s' --follow",
   );
-});
-
-test("what the command cannot be asked for is known", () => {
-  expect(beyondCommand({ ip: "10.0.0.1", unit: "a.service", dropped: "true" })).toEqual(["unit", "dropped"]);
-  expect(command({ ip: "10.0.0.1", unit: "a.service" })).toBe("x0 flows observe --ip 10.0.0.1");
 });
 
 test("the command has no character that acts on the terminal it is pasted into", () => {

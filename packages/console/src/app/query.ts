@@ -206,17 +206,9 @@ export function followQuery({ since: _, until: __, ...filter }: Filter): string 
   return apiQuery(filter, { updates: "true" });
 }
 
-/** What `x0 flows observe` can be asked for. */
-const commandKeys: readonly FilterKey[] = ["ip", "port", "protocol", "process", "since", "until"];
-
-/** The filters that the command lacks. */
-export function beyondCommand(filter: Filter): readonly FilterKey[] {
-  return filterKeys.filter((key) => filter[key] !== undefined && !commandKeys.includes(key));
-}
-
-/** The command that shows the same flows in a terminal, less what is `beyondCommand`. */
+/** The command that shows the same flows in a terminal. */
 export function command(filter: Filter, more: string = ""): string {
-  const options = commandKeys.flatMap((key) => {
+  const options = filterKeys.flatMap((key) => {
     const value = filter[key];
     return value === undefined ? [] : [`--${key} ${shellWord(value)}`];
   });

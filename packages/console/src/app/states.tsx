@@ -3,7 +3,7 @@ import { Copy } from "./copy.tsx";
 import { ago, bytesPerSecond, clock, count } from "./format.ts";
 import { Badge } from "./icons.tsx";
 import type { FlowsModel, Trouble } from "./model.ts";
-import { beyondCommand, command, type FilterKey, filterKeys, type View } from "./query.ts";
+import { command, type FilterKey, filterKeys, type View } from "./query.ts";
 import { rangeOf } from "./range.ts";
 import type { Feature, Health } from "./shapes.ts";
 import { visible } from "./visible.ts";
@@ -88,12 +88,10 @@ export function Empty({ model, view, onView }: EmptyProps) {
           {off.feature.hint}
         </p>
       )}
-      {beyondCommand(view.filter).length === 0 && (
-        <Copy
-          class="cmd"
-          text={filters.length > 0 ? command({ ...view.filter, since: "24h" }) : "ping -c 3 127.0.0.1"}
-        />
-      )}
+      <Copy
+        class="cmd"
+        text={filters.length > 0 ? command({ ...view.filter, since: "24h" }) : "ping -c 3 127.0.0.1"}
+      />
       {filters.map((key) => (
         <button
           type="button"

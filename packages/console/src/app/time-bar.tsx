@@ -5,6 +5,8 @@ import { choiceOf, presets } from "./range.ts";
 interface Props {
   readonly filter: Filter;
   onFilter(filter: Filter): void;
+  /** Without a range, and going on. */
+  onLive(): void;
   /** Asks for two ends. */
   onCustom(): void;
 }
@@ -15,11 +17,12 @@ const titles: Readonly<Partial<Record<(typeof choices)[number], string>>> = {
   custom: "From one time to another",
 };
 
-export function TimeBar({ filter, onFilter, onCustom }: Props) {
+export function TimeBar({ filter, onFilter, onLive, onCustom }: Props) {
   const current = choiceOf(filter);
   const choose = (choice: string): void => {
     if (choice === "custom") onCustom();
-    else onFilter({ since: choice === "live" ? undefined : choice, until: undefined });
+    else if (choice === "live") onLive();
+    else onFilter({ since: choice, until: undefined });
   };
   return (
     <>
