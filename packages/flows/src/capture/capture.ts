@@ -11,7 +11,7 @@ import type { Clock, Feature } from "@x0tta6bl4/core";
 import type { FlowEvent } from "../event.ts";
 import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import { eventType, flowEventLayout, flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
-import { type DropReasons, kernelDropReasons } from "../insight/drop-reasons.ts";
+import { kernelDropReasons } from "../insight/drop-reasons.ts";
 import { readBatches } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
@@ -146,8 +146,9 @@ export function openCapture(
     interfaceName: kernel.attachments.interfaceName,
     process: processes.get,
   };
-  let reasons: DropReasons | undefined;
-  const reasonName = (reason: number): string => reasons?.name(reason) ?? String(reason);
+  const reasons = kernelDropReasons();
+  kernel.watchDrops(reasons);
+  const reasonName = reasons.name;
   const seed = randomInt(2 ** 31);
   const learned = createLearnedStore(capacity);
   const joins = createJoins(table.raw);
@@ -449,11 +450,6 @@ export function openCapture(
       ),
     recorded: recorder.taken,
     tend() {
-      if (reasons === undefined) {
-        // Not before the first devices are watched: it takes 30 ms.
-        reasons = kernelDropReasons();
-        kernel.watchDrops(reasons);
-      }
       kernel.attachments.poll();
       kernel.noteNamespaces();
       return kernel.attachments.step();
