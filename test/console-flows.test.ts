@@ -5,6 +5,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,10 +59,13 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
   let server: Server;
   let port: number;
   let dnsPort: number;
+  let http: HttpServer;
+  let httpPort: number;
   let folder: string;
 
   const up = async (): Promise<void> => {
-    agent = await startAgent({ folder: join(folder, "data"), settings: [`flows.dns_ports=[${dnsPort}]`] });
+    const settings = [`flows.dns_ports=[${dnsPort}]`, `flows.request_ports=["http:${httpPort}"]`];
+    agent = await startAgent({ folder: join(folder, "data"), settings });
   };
 
   beforeAll(async () => {
@@ -71,6 +75,12 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     server = createServer((socket) => socket.on("error", () => {}).end("hello\n")).listen(0, "0.0.0.0");
     await once(server, "listening");
     ({ port } = server.address() as AddressInfo);
+    http = createHttpServer(({ url }, reply) => {
+      reply.statusCode = url === "/broken" ? 503 : 200;
+      reply.end("ok");
+    }).listen(0, "127.0.0.1");
+    await once(http, "listening");
+    httpPort = (http.address() as AddressInfo).port;
     await up();
   });
 
@@ -78,6 +88,7 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     await browser?.close();
     await agent?.[Symbol.asyncDispose]();
     server?.close();
+    http?.close();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -317,6 +328,28 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     const timeline = panel().locator(".timeline");
     await timeline.getByText(/NO_SOCKET 35 B from the source at lo/).waitFor();
     await page.locator(".map .edge.lossy").first().waitFor({ state: "attached" });
+    expect(complaints).toEqual([]);
+  });
+
+  test("requests are on the panel while they happen", async () => {
+    const socket = connect({ port: httpPort, host: "127.0.0.1" });
+    await once(socket, "connect");
+    const request = async (path: string): Promise<void> => {
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await once(socket, "data");
+    };
+    await request("/first");
+    await open(`/flows?port=${socket.localPort}`);
+    await lines().first().click();
+    await panel().getByText("Requests are told while they happen").waitFor();
+    await request("/<b>second</b>?secret");
+    await panel().locator(".timeline").getByText("GET /<b>second</b> → 200").waitFor();
+    await request("/broken");
+    await panel().locator(".timeline .er", { hasText: "503" }).waitFor();
+    const content = panel().locator(".sec", { has: page.getByRole("heading", { name: "Content" }) });
+    await content.getByText("1 failed").waitFor();
+    expect(await content.innerText()).toMatch(/requests\s+3/);
+    socket.destroy();
     expect(complaints).toEqual([]);
   });
 
