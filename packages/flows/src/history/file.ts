@@ -6,6 +6,7 @@ import type { Block, BlockSpan } from "./block.ts";
 
 import type { CoverageRow } from "./coverage.ts";
 import type { BlockPart, PackedBlock } from "./packed.ts";
+import { checkedSketch } from "./sketch.ts";
 import { unpackBlock } from "./unpack.ts";
 
 /** Told apart from other databases by this, at byte 68 of the file (sqlite.org/fileformat2.html §1.3.12). */
@@ -124,7 +125,7 @@ export function openHistoryFile(path: string): HistoryFile {
     part,
     sketch(number) {
       const row = statement("SELECT data FROM sketches WHERE number = ?").get(number);
-      if (row?.["data"] instanceof Uint8Array) return row["data"];
+      if (row?.["data"] instanceof Uint8Array) return checkedSketch(row["data"]);
       throw new RangeError(`block ${number} has no sketch`);
     },
     [Symbol.dispose]: () => database.close(),

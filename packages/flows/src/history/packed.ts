@@ -3,7 +3,7 @@
  * hot columns, in groups that are looked at together; cold columns, which only a whole flow needs. Groups are byte
  * planes in frames of zstd (RFC 8878), with its checksum: a damaged one does not unpack.
  */
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { constants, crc32, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { FlowProcess } from "../flow.ts";
 import { BLOCK_ROWS, type BlockSpan } from "./block.ts";
 import { column, columnGroups, columnNames } from "./columns.ts";
@@ -20,7 +20,7 @@ const limits = {
 };
 
 export interface PackedBlock extends BlockSpan {
-  /** JSON. */
+  /** Of `formatHeader`. */
   readonly header: string;
   readonly dictionaries: Uint8Array;
   readonly hot: Uint8Array;
@@ -82,8 +82,17 @@ export const dictionaryOf: ReadonlyMap<number, "addresses" | (typeof listNames)[
   [column.translation, "translations"],
 ]);
 
+/** JSON behind its checksum in hexadecimal. */
+export function formatHeader(header: Header): string {
+  const text = JSON.stringify(header);
+  return crc32(text).toString(16).padStart(8, "0") + text;
+}
+
 /** @throws RangeError, SyntaxError */
-export function parseHeader(count: number, text: string): Header {
+export function parseHeader(count: number, checked: string): Header {
+  const text = checked.slice(8);
+  if (crc32(text) !== Number.parseInt(checked.slice(0, 8), 16))
+    throw new RangeError("a block's header is damaged");
   if (!Number.isInteger(count) || count < 1 || count > limits.rows) throw new RangeError(`${count} rows`);
   const header = JSON.parse(text) as Partial<Header> | null;
   if (

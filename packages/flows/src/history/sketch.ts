@@ -3,10 +3,12 @@
  * service ports. A query for one of them passes by most blocks without reading more; one block in forty is read for
  * nothing.
  */
+import { crc32 } from "node:zlib";
 import type { FlowProcess } from "../flow.ts";
 
 const BITS_A_KEY = 8;
 const HASHES = 4;
+const CHECKSUM_BYTES = 4;
 
 /** Above are the ports that Linux gives to whoever opens a flow: each block has thousands of them. */
 const SERVICE_PORTS = 32_768;
@@ -65,15 +67,27 @@ export function processKeys({ pid, comm, executable, unit, container }: FlowProc
   return keys;
 }
 
+/** Its checksum stands behind it: a damaged one would hide what is there. */
 export function sketchOf(keys: readonly SketchKey[]): Uint8Array {
-  const sketch = new Uint8Array(Math.max(8, Math.ceil((keys.length * BITS_A_KEY) / 8)));
+  const bytes = new Uint8Array(Math.max(8, Math.ceil((keys.length * BITS_A_KEY) / 8)) + CHECKSUM_BYTES);
+  const sketch = bytes.subarray(0, -CHECKSUM_BYTES);
   const bits = sketch.length * 8;
   for (const [a, b] of keys)
     for (let hash = 0; hash < HASHES; hash++) {
       const bit = ((a + Math.imul(hash, b)) >>> 0) % bits;
       sketch[bit >> 3] = (sketch[bit >> 3] as number) | (1 << (bit & 7));
     }
-  return sketch;
+  new DataView(bytes.buffer).setUint32(sketch.length, crc32(sketch));
+  return bytes;
+}
+
+/** The sketch without its checksum. @throws RangeError where that is not its own */
+export function checkedSketch(bytes: Uint8Array): Uint8Array {
+  const size = bytes.length - CHECKSUM_BYTES;
+  const sketch = bytes.subarray(0, Math.max(0, size));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (size > 0 && view.getUint32(size) === crc32(sketch)) return sketch;
+  throw new RangeError("a sketch is damaged");
 }
 
 export function mayHave(sketch: Uint8Array, [a, b]: SketchKey): boolean {
