@@ -3,6 +3,8 @@ import { closeSync, constants, existsSync, openSync, readFileSync, readSync } fr
 import { type DoctorEntry, messageOf, X0Error } from "@x0tta6bl4/core";
 import { socketHooks, tracepoints } from "./capture/kernel-side.ts";
 import type { FlowsConfig } from "./config.ts";
+import { hasConntrack } from "./conntrack/conntrack.ts";
+import { egress } from "./export/config.ts";
 import {
   attachType,
   createLink,
@@ -18,6 +20,7 @@ import { watchInterfaces } from "./kernel/interfaces.ts";
 import { kernelError, type Libc, openLibc } from "./kernel/libc.ts";
 import { type MapName, type ProgramName, shippedPrograms } from "./kernel/programs.ts";
 import { type Loaded, loadSkeleton } from "./kernel/skeleton.ts";
+import { uprobeType } from "./openssl/probes.ts";
 import { capability, effectiveCapabilities, hasCapability, missingPrivilege } from "./privilege.ts";
 
 /** BPF_PROG_TYPE_SYSCALL, which loads all others: Linux 5.14. */
@@ -53,7 +56,36 @@ export async function* doctorEntries(config: FlowsConfig): AsyncIterable<DoctorE
   }
   const libc = openLibc();
   yield* hookEntries(libc, config);
+  yield* outletEntries(config);
   yield* neighbourEntries(libc);
+}
+
+/** What needs no trial: what the kernel offers beside hooks, and where flows go by the configuration. */
+function* outletEntries(config: FlowsConfig): Iterable<DoctorEntry> {
+  yield hasConntrack()
+    ? { subject: "address translation", outcome: "works", detail: "joined by conntrack" }
+    : { subject: "address translation", outcome: "works", detail: "none: nf_conntrack is not loaded" };
+  yield uprobeType() === undefined
+    ? {
+        subject: "probes on OpenSSL",
+        outcome: "off",
+        detail: "the kernel has no uprobes (CONFIG_UPROBE_EVENTS)",
+      }
+    : {
+        subject: "probes on OpenSSL",
+        outcome: config.openssl_services.length === 0 ? "off" : "works",
+        detail: config.openssl_services.join(", ") || "possible, for services that are named",
+        ...(config.openssl_services.length === 0 ? { hint: 'set flows.openssl_services = ["nginx"]' } : {}),
+      };
+  yield config.history
+    ? {
+        subject: "history",
+        outcome: "works",
+        detail: `at most ${config.history_size} and ${config.history_age}`,
+      }
+    : { subject: "history", outcome: "off", detail: "turned off", hint: "set flows.history = true" };
+  for (const to of egress(config.exports))
+    yield { subject: "export", outcome: "works", detail: `sends ${to}` };
 }
 
 function kernelEntry(): DoctorEntry {

@@ -8,7 +8,7 @@ import { type Coverage, changes, type RecordBatch } from "../recording/record.ts
 import type { BatchWriter, Earlier } from "./encode.ts";
 
 /** NetFlow calls this the active timeout. */
-const UPDATE_MS = 300_000;
+const UPDATE_MS = 60_000;
 /** Batches under way: as many seconds. */
 const MOST_UNDER_WAY = 8;
 /** Records of a batch: 29 MB. Beyond them no disk and no peer would follow. */
