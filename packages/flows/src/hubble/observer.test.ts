@@ -258,6 +258,8 @@ test("status, nodes, namespaces, health", async () => {
   expect(await ask(relay, flowMessage, "/observer.Observer/GetNamespaces")).toEqual({});
   const health = await client.call("/grpc.health.v1.Health/Check", grpcFrame(none)).answer;
   expect(health.messages[0]?.toString("hex")).toBe("0801");
+  const named = bytesOf(healthCheckRequest, { service: "hubble.server.Observer" });
+  expect((await client.call("/grpc.health.v1.Health/Check", named).answer).status).toBe(0);
   const other = bytesOf(healthCheckRequest, { service: "relay.Other" });
   expect(await client.call("/grpc.health.v1.Health/Check", other).answer).toMatchObject({
     status: status.notFound,
