@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { churn, connect, createNamespace, missingKernel, swallow } from "../test/lab/index.ts";
 import { type Agent, startAgent } from "./lib/agent.ts";
 import type { Bench } from "./lib/bench.ts";
-import { corePercent, costOf, peakResidentMb, runTimeStatistics } from "./lib/cost.ts";
+import { corePercent, costLines, costOf, peakResidentMb, runTimeStatistics } from "./lib/cost.ts";
 import { round } from "./lib/statistics.ts";
 
 const FLOWS_PER_SECOND = 20_000;
@@ -49,8 +49,7 @@ export const run: Bench = async ({ quick, seed, note }) => {
   if (refused < 0 || refused > sent.packets * TOLERANCE)
     throw new Error(`${sent.packets} packets sent, ${arrived} arrived`);
   const rate = sent.flows / sent.seconds;
-  const { percent, lines } = shares(spent, sent.flows);
-  for (const line of lines) note(line);
+  for (const line of costLines(spent, sent.flows, "flow")) note(line);
   if (rate < FLOWS_PER_SECOND * (1 - TOLERANCE))
     throw new Error(`the generator made ${Math.round(rate)} flows a second`);
   const since = await settled(agent, counted, { ...sent, packets: arrived, refused });
@@ -63,7 +62,7 @@ export const run: Bench = async ({ quick, seed, note }) => {
   note(`ring events lost ${since.ringLost}, records left out ${since.unrecorded}`);
   return {
     unaccounted: unaccounted(since, { ...sent, packets: arrived, refused }),
-    agent_cpu_pct: round(percent),
+    agent_cpu_pct: round(corePercent(spent)),
     rss_mb: round(peakResidentMb(agent.pid)),
   };
 };
@@ -113,13 +112,4 @@ function unaccounted(since: Accounts, sent: Sent): number {
   const packets = Math.abs(sent.packets - since.packets - since.lost - since.uncounted);
   const missing = sent.flows - since.flows - since.lost - since.uncounted - sent.refused;
   return packets + Math.max(0, missing);
-}
-
-function shares(spent: ReturnType<ReturnType<typeof costOf>>, flows: number) {
-  const of = (seconds: number): string =>
-    `${round((seconds / spent.seconds) * 100)} % of a core, ${round((seconds / flows) * 1e6)} µs a flow`;
-  return {
-    percent: corePercent(spent),
-    lines: [`process: ${of(spent.processSeconds)}`, `BPF programs: ${of(spent.bpfSeconds)}`],
-  };
 }

@@ -19,7 +19,7 @@ import {
 } from "../test/lab/index.ts";
 import { type Agent, startAgent } from "./lib/agent.ts";
 import type { Bench } from "./lib/bench.ts";
-import { corePercent, costOf, runTimeStatistics } from "./lib/cost.ts";
+import { corePercent, costLines, costOf, runTimeStatistics } from "./lib/cost.ts";
 import type { HttpClientContract, HttpReport, HttpWindow } from "./lib/http-client.ts";
 import type { HttpServerContract } from "./lib/http-server.ts";
 import { median, round } from "./lib/statistics.ts";
@@ -79,10 +79,8 @@ export const run: Bench = async ({ quick, seed, note }) => {
     const spent = cost();
     const counted = (await settled(agent, before + sent)) - before;
     if (counted !== sent) throw new Error(`${sent} requests sent, ${counted} counted`);
-    const of = (part: number): string =>
-      `${round((part / spent.seconds) * 100)} % of a core, ${round((part / sent) * 1e6)} µs a request`;
     note(`${sent} requests in ${round(took)} s: ${Math.round(sent / took)} a second, each counted`);
-    note(`process: ${of(spent.processSeconds)}; BPF programs: ${of(spent.bpfSeconds)}`);
+    for (const line of costLines(spent, sent, "request")) note(line);
     return corePercent(spent);
   });
   return {

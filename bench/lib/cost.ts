@@ -14,12 +14,22 @@ export interface Cost {
   readonly processSeconds: number;
   readonly bpfSeconds: number;
   readonly seconds: number;
+  /** Of the process's threads that still live, by name: V8's own have one name. */
+  readonly threads: ReadonlyMap<string, number>;
 }
 
 /** Begins to measure the process; call the result for what it has cost since. */
 export function costOf(pid: number): () => Cost {
-  const from = { at: performance.now(), process: processSeconds(pid), bpf: bpfSeconds(pid) };
+  const from = {
+    at: performance.now(),
+    process: processSeconds(pid),
+    bpf: bpfSeconds(pid),
+    threads: threadSeconds(pid),
+  };
   return () => ({
+    threads: new Map(
+      [...threadSeconds(pid)].map(([name, seconds]) => [name, seconds - (from.threads.get(name) ?? 0)]),
+    ),
     processSeconds: processSeconds(pid) - from.process,
     bpfSeconds: bpfSeconds(pid) - from.bpf,
     seconds: (performance.now() - from.at) / 1000,
@@ -29,6 +39,24 @@ export function costOf(pid: number): () => Cost {
 /** Of one core, in percent. */
 export function corePercent({ processSeconds, bpfSeconds, seconds }: Cost): number {
   return ((processSeconds + bpfSeconds) / seconds) * 100;
+}
+
+/**
+ * Lines that say where the cost lies, each as a share of a core and by unit of work.
+ *
+ * @param units of work that were done. @param unit its name
+ */
+export function costLines(cost: Cost, units: number, unit: string): readonly string[] {
+  const line = (what: string, part: number): string =>
+    `${what}: ${((part / cost.seconds) * 100).toFixed(2)} % of a core, ${((part / units) * 1e6).toFixed(2)} µs a ${unit}`;
+  const threads = [...cost.threads]
+    .filter(([, part]) => part / cost.seconds >= 0.002)
+    .sort(([, a], [, b]) => b - a);
+  return [
+    line("BPF programs", cost.bpfSeconds),
+    line("process", cost.processSeconds),
+    ...threads.map(([name, part]) => `  ${line(name, part)}`),
+  ];
 }
 
 /** Makes the kernel time each run of each BPF program until it is disposed. @throws without CAP_SYS_ADMIN */
@@ -41,10 +69,33 @@ export function runTimeStatistics(): Disposable {
 
 /** User and system time of all threads, also of those that have ended. */
 function processSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  return cpuTime(readFileSync(`/proc/${pid}/stat`, "utf8")).seconds;
+}
+
+function threadSeconds(pid: number): ReadonlyMap<string, number> {
+  const threads = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    let stat: string;
+    try {
+      stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
+    } catch {
+      // Ended meanwhile.
+      continue;
+    }
+    const { name, seconds } = cpuTime(stat);
+    threads.set(name, (threads.get(name) ?? 0) + seconds);
+  }
+  return threads;
+}
+
+function cpuTime(stat: string): { readonly name: string; readonly seconds: number } {
   // The name may hold spaces and brackets; behind it stand state (field 3) to utime (14) and stime (15).
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  const end = stat.lastIndexOf(")");
+  const fields = stat.slice(end + 2).split(" ");
+  return {
+    name: stat.slice(stat.indexOf("(") + 1, end),
+    seconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
+  };
 }
 
 /** Run time of the programs that the process holds by a descriptor, each once. */
