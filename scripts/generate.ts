@@ -26,10 +26,17 @@ interface BpfObject {
 const objects: readonly BpfObject[] = [
   {
     name: "x0",
-    sources: ["count.bpf.c", "sockets.bpf.c", "tasks.bpf.c", "drops.bpf.c"],
+    sources: ["count.bpf.c", "sockets.bpf.c", "tasks.bpf.c", "drops.bpf.c", "use.bpf.c"],
     blob: "bpf/x0.blob",
     layout: "src/generated/layout.ts",
     structs: "types.h",
+  },
+  {
+    // For kernels before 6.3: a program whose tracepoint is missing keeps the whole object from loading.
+    name: "x0_older",
+    sources: ["count.bpf.c", "sockets.bpf.c", "tasks.bpf.c", "drops.bpf.c"],
+    blob: "bpf/older.blob",
+    layout: "src/generated/older-layout.ts",
   },
   {
     name: "x0_packets",

@@ -43,7 +43,6 @@ static __noinline int tell_payload(struct __sk_buff *skb, const struct packet *p
 		fill_payload(event, packet, id, now);
 		event->application = application;
 		event->sequence = packet->sequence + done;
-		event->wire = left;
 		event->length = length;
 		if (length < 1 || length > PAYLOAD_BYTES ||
 		    bpf_skb_load_bytes(skb, packet->payload + done, event->bytes, length)) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Finds the owners of sockets that are older than the agent: one walk over the open files of all tasks. */
 #include "process.h"
-#include <bpf/bpf_tracing.h>
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -67,38 +66,6 @@ int x0_sockets(struct bpf_iter__task_file *ctx)
 	owner->settled = 1;
 	owner->process = remember_process(task, BPF_CORE_READ(grouped, cgroups, dfl_cgrp, kn, id));
 	return 0;
-}
-
-/*
- * Who sends or receives is who owns: a worker that accepted from a socket which its parent listens on, a service
- * that got its socket from systemd. Only the first use of a socket asks.
- */
-static __always_inline int use(struct sock *sk)
-{
-	__u16 family = sk->__sk_common.skc_family;
-	if (family != AF_INET && family != AF_INET6)
-		return 0;
-	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
-	if (!owner || owner->settled)
-		return 0;
-	struct totals *totals = totals_of(PROGRAM_USED);
-	if (totals)
-		totals->events++;
-	owner->settled = 1;
-	owner->process = remember_process((void *)bpf_get_current_task(), bpf_get_current_cgroup_id());
-	return 0;
-}
-
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(x0_received, struct sock *sk)
-{
-	return use(sk);
-}
-
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(x0_sent, struct sock *sk)
-{
-	return use(sk);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

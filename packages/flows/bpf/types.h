@@ -99,7 +99,7 @@ struct payload_event {
 	__u32 side; /* that sent it */
 	__u32 sequence; /* TCP: of the first byte here */
 	__u32 length; /* bytes here */
-	__u32 wire; /* of the payload from here on */
+	__u32 pad;
 	__u8 bytes[PAYLOAD_BYTES];
 };
 

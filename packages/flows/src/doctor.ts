@@ -18,8 +18,8 @@ import {
 import { cgroupRoot } from "./kernel/cgroups.ts";
 import { watchInterfaces } from "./kernel/interfaces.ts";
 import { kernelError, type Libc, openLibc } from "./kernel/libc.ts";
-import { type MapName, type ProgramName, shippedPrograms } from "./kernel/programs.ts";
-import { type Loaded, loadSkeleton } from "./kernel/skeleton.ts";
+import { loadShipped, type MapName, NOT_LOADED, type ProgramName } from "./kernel/programs.ts";
+import type { Loaded } from "./kernel/skeleton.ts";
 import { uprobeType } from "./openssl/probes.ts";
 import { capability, effectiveCapabilities, hasCapability, missingPrivilege } from "./privilege.ts";
 
@@ -155,7 +155,7 @@ function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
     return;
   }
   try {
-    const count = Object.keys(loaded.programs).length;
+    const count = Object.values(loaded.programs).filter((program) => program !== NOT_LOADED).length;
     const detail = `${count} loaded and verified in ${Math.round(performance.now() - started)} ms`;
     yield { subject: "BPF programs", outcome: "works", detail };
     yield deviceHook(libc, loaded.programs.x0_egress, config);
@@ -168,6 +168,7 @@ function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
     );
     for (const { program, name, feature } of tracepoints)
       yield tried(`hook ${name ?? tracepointNames[program] ?? program}`, `tells ${feature}`, () => {
+        if (loaded.programs[program] === NOT_LOADED) throw kernelError("it came with Linux 6.3; loading", -2);
         const link = openRawTracepoint(libc, loaded.programs[program], name);
         if (link < 0) throw kernelError("attaching", link);
         libc.close(link);
@@ -179,7 +180,7 @@ function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
 }
 
 function loadPrograms(libc: Libc): Loaded<MapName, ProgramName> {
-  return loadSkeleton(libc, shippedPrograms(), { flows: 1024, events: 65_536 });
+  return loadShipped(libc, { flows: 1024, events: 65_536 });
 }
 
 function deviceHook(libc: Libc, program: number, config: FlowsConfig): DoctorEntry {

@@ -20,8 +20,8 @@ import { cgroupRoot } from "../kernel/cgroups.ts";
 import { possibleCpus } from "../kernel/cpus.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
 import { namespaceCookie } from "../kernel/namespaces.ts";
-import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
-import { type Loaded, loadSkeleton } from "../kernel/skeleton.ts";
+import { loadShipped, type MapName, NOT_LOADED, type ProgramName } from "../kernel/programs.ts";
+import type { Loaded } from "../kernel/skeleton.ts";
 import { protocolNumbers } from "../protocols.ts";
 import { type Attachments, openAttachments } from "./attachments.ts";
 import type { CaptureOptions, ProgramTotals } from "./contract.ts";
@@ -97,7 +97,7 @@ export interface KernelSide {
 
 /** @throws X0_FLOWS_KERNEL_CALL, X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_TOO_OLD */
 export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide {
-  const loaded = loadSkeleton(libc, shippedPrograms(), {
+  const loaded = loadShipped(libc, {
     flows: options.maxFlows,
     events: options.ringBytes,
     // Where nothing is timed, no memory is spent on it.
@@ -149,7 +149,7 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
             ? devices.stubs("egress")
             : [];
       return [loaded.programs[name], ...stubs].reduce(
-        (sum, each) => sum + programInfo(libc, each).runSeconds,
+        (sum, each) => sum + (each === NOT_LOADED ? 0 : programInfo(libc, each).runSeconds),
         0,
       );
     };
@@ -162,6 +162,11 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       noteNamespaces,
       watchDrops(reasons) {
         if (features.some(({ name }) => name === dropsFeature)) return;
+        if (reasons.known === 0) {
+          const reason = "the kernel tells no reasons of drops; they came with Linux 5.17";
+          features.push({ name: dropsFeature, state: "degraded", reason });
+          return;
+        }
         writeHarmless(libc, loaded.maps.harmless, reasons);
         features.push(...attachTracepoints(libc, loaded, descriptors, [dropsTracepoint]));
       },
@@ -229,6 +234,11 @@ function attachTracepoints(
 ): readonly Feature[] {
   const features = new Map<string, Feature>();
   for (const { program, name, feature } of tracepoints) {
+    if (loaded.programs[program] === NOT_LOADED) {
+      const reason = "the kernel has no tracepoint of a socket's use; it came with Linux 6.3";
+      features.set(feature, { name: feature, state: "degraded", reason });
+      continue;
+    }
     const link = openRawTracepoint(libc, loaded.programs[program], name);
     if (link >= 0) {
       descriptors.push(link);
