@@ -250,9 +250,9 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
 
   test("a preset asks for its range and shows what is not on record as a gap", async () => {
     const client = await talk();
-    await open();
+    await open(`/flows?port=${client}`);
     await page.getByRole("button", { name: "1h", exact: true }).click();
-    await page.waitForURL(/\?since=1h$/);
+    await page.waitForURL(/\?port=\d+&since=1h$/);
     await page.getByRole("heading", { name: "New flows" }).waitFor();
     await lines()
       .filter({ hasText: String(client) })
@@ -269,7 +269,7 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     await page.locator(".bar .live").click();
     await page.waitForURL(/since=1h&live=off$/);
     await page.getByRole("group", { name: "Range" }).getByRole("button", { name: "live" }).click();
-    await page.waitForURL(/\/flows$/);
+    await page.waitForURL(/\/flows\?port=\d+$/);
   });
 
   test("two ends make a range of their own, which is past", async () => {
@@ -376,7 +376,7 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     await up();
     await open(`/flows?since=1h&ip=127.0.0.77&flow=${id}`);
     await panel().getByText(`127.0.0.1:${client}`, { exact: true }).waitFor();
-    await open("/flows?since=1h");
+    await open(`/flows?since=1h&port=${client}`);
     await page
       .locator(".sum")
       .getByTitle(/the agent was not running/)
