@@ -140,8 +140,8 @@ function expendable(streaming: boolean): readonly string[] {
   return [
     "VERDICT",
     "PLACE",
-    "INSIGHT",
     "PACKETS",
+    "INSIGHT",
     ...(streaming ? [...last, "STATE"] : ["STATE", ...last]),
     "PROTO",
     "TIME",
