@@ -9,11 +9,14 @@ import type { BatchWriter, Earlier } from "./encode.ts";
 
 /** NetFlow calls this the active timeout. */
 const UPDATE_MS = 60_000;
-/** Batches under way: as many seconds. */
-const MOST_UNDER_WAY = 8;
-/** Records of a batch: 29 MB. Beyond them no disk and no peer would follow. */
-const MOST_RECORDS = 131_072;
-const MOST_EVENTS = 20_000;
+export const recorderLimits = {
+  /** Batches under way: as many seconds. */
+  batches: 8,
+  /** Records in batches under way and in the next one, together: 29 MB. Who is so far behind will not catch up. */
+  records: 131_072,
+  /** Of a batch. */
+  events: 20_000,
+} as const;
 
 export interface RecordMessage {
   readonly batch: RecordBatch;
@@ -54,14 +57,19 @@ export function createRecorder(options: RecorderOptions): Recorder {
   const told = new Map<number, readonly [number, number, number, number]>();
   let fresh = new Set<number>();
   let events: FlowEvent[] = [];
-  let underWay = 0;
+  /** Records of each batch that was not taken yet, oldest first, and of all together. */
+  let underWay: number[] = [];
+  let recordsUnderWay = 0;
   let cursor = 0;
   let sentMs: number | undefined;
+  /** Records and events left out, by batches that have gone and since then. */
   let unrecorded = 0;
+  let leftOut = 0;
   let held: Coverage | undefined;
 
+  const isBehind = (): boolean => underWay.length >= recorderLimits.batches;
   const add = (slot: number, change: number, earlier: Earlier | undefined): void => {
-    if (underWay >= MOST_UNDER_WAY || writer.count >= MOST_RECORDS) unrecorded++;
+    if (isBehind() || recordsUnderWay + writer.count >= recorderLimits.records) leftOut++;
     else write(slot, change, earlier);
   };
   const update = (slot: number): void => {
@@ -93,7 +101,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       fresh.delete(slot);
     },
     event(event) {
-      if (events.length >= MOST_EVENTS || underWay >= MOST_UNDER_WAY) unrecorded++;
+      if (events.length >= recorderLimits.events || isBehind()) leftOut++;
       else events.push(event);
     },
     flush(coverage) {
@@ -102,23 +110,31 @@ export function createRecorder(options: RecorderOptions): Recorder {
       if (sentMs !== undefined) updateLongOnes(Math.max(0, coverage.toMs - sentMs));
       sentMs = coverage.toMs;
       const all = held === undefined ? coverage : joinCoverage(held, coverage);
-      if (underWay >= MOST_UNDER_WAY) {
-        held = { ...all, gap: all.gap ?? "the recording thread was busy" };
-        return;
-      }
-      held = undefined;
-      underWay++;
-      send({ batch: writer.take(all), events });
+      held = isBehind() ? all : undefined;
+      if (held !== undefined) return;
+      underWay.push(writer.count);
+      recordsUnderWay += writer.count;
+      send({ batch: writer.take(leftOut === 0 ? all : withGap(all, leftOut)), events });
       events = [];
+      unrecorded += leftOut;
+      leftOut = 0;
     },
     taken(memory) {
-      underWay--;
+      recordsUnderWay -= underWay[0] ?? 0;
+      underWay = underWay.slice(1);
       writer.reuse(memory);
     },
     get unrecorded() {
-      return unrecorded;
+      return unrecorded + leftOut;
     },
   };
+}
+
+/** An interval of which a part is missing is not covered. */
+function withGap(coverage: Coverage, leftOut: number): Coverage {
+  const busy = `${leftOut} records were left out: the recording thread was busy`;
+  const gap = coverage.gap === undefined ? busy : `${coverage.gap}; ${busy}`;
+  return { ...coverage, fromMs: coverage.toMs, gap };
 }
 
 /** Both intervals as one. */

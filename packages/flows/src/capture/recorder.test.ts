@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import type { Coverage } from "../recording/record.ts";
+import { createBatchWriter, LEARNED_WORDS, type Learned } from "./encode.ts";
+import { createRecorder, type RecordMessage, recorderLimits } from "./recorder.ts";
+import { FLOW_WORDS, KEY_WORDS } from "./table.ts";
+
+const raw = { words: new Uint32Array(KEY_WORDS + FLOW_WORDS), key: 0, flow: KEY_WORDS };
+const learned: Learned = {
+  words: new Uint32Array(LEARNED_WORDS),
+  at: 0,
+  serverName: undefined,
+  dropReason: undefined,
+  sourceName: undefined,
+  destinationName: undefined,
+  translated: undefined,
+};
+
+function rig() {
+  const sent: RecordMessage[] = [];
+  const writer = createBatchWriter({
+    lastNs: () => 0,
+    wallMs: () => 0,
+    namespaceInode: () => 1,
+    interfaceName: () => "eth0",
+    process: () => null,
+  });
+  const recorder = createRecorder({
+    capacity: 16,
+    writer,
+    write: (_, change, earlier) => writer.add(raw, change, true, learned, earlier),
+    isActive: () => false,
+    counters: () => [0, 0, 0, 0],
+    send: (message) => void sent.push(message),
+  });
+  let toMs = 0;
+  const second = (): void => {
+    const fromMs = toMs;
+    toMs += 1000;
+    const coverage: Coverage = { fromMs, toMs, lostPackets: 1, lostBytes: 0, lostEvents: 0, uncounted: 0 };
+    recorder.flush(coverage);
+  };
+  const take = (index: number): void => recorder.taken(sent[index]?.batch.words.buffer as ArrayBuffer);
+  return { sent, recorder, second, take };
+}
+
+test("records under way are bounded, and an interval that lacks some is a gap", () => {
+  const { sent, recorder, second, take } = rig();
+  for (let flow = 0; flow < recorderLimits.records - 1; flow++) recorder.started(0);
+  second();
+  expect(sent[0]?.batch).toMatchObject({
+    count: recorderLimits.records - 1,
+    coverage: { fromMs: 0, toMs: 1000 },
+  });
+  for (let flow = 0; flow < 11; flow++) recorder.started(0);
+  expect(recorder.unrecorded).toBe(10);
+  second();
+  expect(sent[1]?.batch.count).toBe(1);
+  expect(sent[1]?.batch.coverage).toMatchObject({
+    fromMs: 2000,
+    toMs: 2000,
+    gap: "10 records were left out: the recording thread was busy",
+  });
+  take(0);
+  recorder.started(0);
+  second();
+  expect(sent[2]?.batch).toMatchObject({ count: 1, coverage: { fromMs: 2000, toMs: 3000 } });
+  expect(sent[2]?.batch.coverage.gap).toBeUndefined();
+  expect(recorder.unrecorded).toBe(10);
+});
+
+test("where no batch is taken, no more are sent; what they would have covered comes later, as one", () => {
+  const { sent, recorder, second, take } = rig();
+  for (let batch = 0; batch < recorderLimits.batches + 3; batch++) second();
+  expect(sent).toHaveLength(recorderLimits.batches);
+  recorder.ended(0);
+  take(0);
+  second();
+  expect(sent.at(-1)?.batch.coverage).toMatchObject({ fromMs: 12_000, toMs: 12_000, lostPackets: 4 });
+  expect(sent.at(-1)?.batch.coverage.gap).toContain("1 records were left out");
+});
