@@ -226,7 +226,8 @@ function insight({ application, drops, requests, tcp, tls, translated }: Flow): 
   if (requests !== null) {
     const { count, errors, latencyMs } = requests;
     const failed = errors === 0 ? "" : `, ${formatCount(errors)} failed`;
-    parts.push(`${formatCount(count)} ${application ?? ""} requests${failed}, ${milliseconds(latencyMs)}`);
+    const what = count === 1 ? "request" : "requests";
+    parts.push(`${formatCount(count)} ${application ?? ""} ${what}${failed}, ${milliseconds(latencyMs)}`);
   } else if (tls !== null) parts.push(`TLS ${tls.version ?? "?"} ${tls.serverName ?? ""}`.trimEnd());
   else if (application !== null) parts.push(application);
   if (tcp !== null && tcp.retransmits > 0) parts.push(`${formatCount(tcp.retransmits)} sent again`);
