@@ -89,11 +89,15 @@ async function write(
 ): Promise<{ seconds: number; bytes: number }> {
   let milliseconds = 0;
   let slowest = 0;
+  let processorUs = 0;
   while (traffic.flows < wanted) {
     const reader = readBatch(traffic.next());
+    const used = process.cpuUsage();
     const began = performance.now();
     history.take(reader, []);
     const took = performance.now() - began;
+    const { user, system } = process.cpuUsage(used);
+    processorUs += user + system;
     milliseconds += took;
     slowest = Math.max(slowest, took);
     // What other threads would do in between.
@@ -102,7 +106,9 @@ async function write(
   const bytes = history.sizeBytes();
   const hours = round((traffic.nowMs - START_MS) / HOUR_MS);
   note(`${traffic.flows} flows in ${traffic.records} records of ${hours} h; ${round(bytes / 1e6)} MB`);
-  note(`taken in ${round(milliseconds / 1000)} s, the slowest second's batch in ${round(slowest)} ms`);
+  note(
+    `taken in ${round(milliseconds / 1000)} s, ${round(processorUs / 1e6)} s of a processor; the slowest second's batch in ${round(slowest)} ms`,
+  );
   return { seconds: milliseconds / 1000, bytes };
 }
 

@@ -59,7 +59,8 @@ export const column: Readonly<Record<ColumnName, number>> = Object.fromEntries(
 export const columnGroups: readonly (readonly number[])[] = [
   [column.source, column.destination],
   [column.sourcePort, column.destinationPort],
-  [column.kind, column.protocol, column.drops],
+  [column.kind, column.protocol],
+  [column.drops],
   [column.start, column.end],
   [column.sourceName, column.destinationName, column.serverName],
   [column.process, column.peerProcess],
