@@ -192,7 +192,7 @@ function unknownScript(line: string): string[] {
 async function unknownSettings(codes: readonly string[]): Promise<string[]> {
   const sections = sectionsOf(await loadParts(parts));
   return codes.flatMap((code) =>
-    [...code.matchAll(/(?<![/\w.])([a-z]+)\.([a-z_]+)\b(?!\()/g)].flatMap(([whole, name, key = ""]) => {
+    [...code.matchAll(/(?<![/\w.-])([a-z]+)\.([a-z_]+)\b(?!\()/g)].flatMap(([whole, name, key = ""]) => {
       const section = sections.find((candidate) => candidate.name === name);
       if (section === undefined || /^(ts|js|json|css|md)$/.test(key)) return [];
       return Object.hasOwn(section.schema.shape, key) ? [] : [`setting ${whole}`];
