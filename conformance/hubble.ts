@@ -23,15 +23,15 @@ import {
   tcpTraffic,
   udpTraffic,
 } from "../test/lab/index.ts";
-import type { ConformanceResult } from "./lib/conformance.ts";
+import type { ConformanceOptions, ConformanceResult } from "./lib/conformance.ts";
 import { hubbleCli } from "./lib/hubble-cli.ts";
 import { filters, knownEvents, refusals } from "./lib/hubble-questions.ts";
 
 const seed = 20_261_122;
 const firstMs = Date.parse("2026-11-22T10:00:00Z");
 
-export async function run(): Promise<ConformanceResult> {
-  const found = await hubbleCli();
+export async function run({ quick }: ConformanceOptions): Promise<ConformanceResult> {
+  const found = await hubbleCli({ mayBuild: !quick });
   if ("lack" in found) return { outcome: "skipped", reason: found.lack };
   const folder = await mkdtemp(join(tmpdir(), "x0-hubble-"));
   try {

@@ -1,5 +1,10 @@
 /** What every file of `conformance/` exports as `run`: lets one real peer work against us and compares. */
-export type Conformance = () => Promise<ConformanceResult>;
+export type Conformance = (options: ConformanceOptions) => Promise<ConformanceResult>;
+
+export interface ConformanceOptions {
+  /** Skips what would take long to prepare. */
+  readonly quick: boolean;
+}
 
 export interface ConformanceResult {
   readonly outcome: "passed" | "failed" | "skipped";

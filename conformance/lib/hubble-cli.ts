@@ -15,10 +15,11 @@ const GO_VERSION = "1.26.0";
 
 export type Found = { readonly path: string } | { readonly lack: string };
 
-export async function hubbleCli(): Promise<Found> {
+export async function hubbleCli({ mayBuild }: { readonly mayBuild: boolean }): Promise<Found> {
   const folder = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "x0tta6bl4");
   const path = join(folder, `hubble-${HUBBLE_VERSION}`);
   if (existsSync(path)) return { path };
+  if (!mayBuild) return { lack: `${path} is not built yet: npm run conformance -- hubble builds it` };
   if (!(await isInstalled("go"))) return { lack: "go is not installed (Debian: golang-go)" };
   await mkdir(folder, { recursive: true });
   const work = await mkdtemp(join(tmpdir(), "x0-hubble-"));
