@@ -1,7 +1,6 @@
 /** Rows → a packed block: see `packed.ts` for its form. */
 import { column, columnGroups, type Rows } from "./columns.ts";
 import type { Dictionaries } from "./dictionaries.ts";
-import { differences } from "./differences.ts";
 import {
   type ColumnShape,
   compress,
@@ -14,7 +13,8 @@ import {
   processesToJson,
   TABLE_SIZE,
 } from "./packed.ts";
-import { planesOf, writePlanes } from "./planes.ts";
+import { planesFor, writePlanes } from "./planes.ts";
+import { relatives } from "./relative.ts";
 import {
   addressKey,
   droppedKey,
@@ -117,18 +117,29 @@ function shapeOf(
   rows: Rows,
   from: number,
 ): { readonly shape: ColumnShape; readonly stored: Float64Array } {
-  const plain = planesOf(values, values.length);
-  if (plain.planes === 0) return { shape: [0, plain.constant, form.values], stored: values };
-  const base = differences[index]?.subtract(values, scratch, rows.columns, from);
-  if (base !== undefined) {
-    const { planes, constant } = planesOf(scratch, values.length);
-    // The base of differences that are all the same does not fit beside what they are.
-    if (planes > 0) return { shape: [planes, base, form.differences], stored: scratch };
-    if (constant === 0) return { shape: [1, base, form.differences], stored: scratch };
+  const [least, most] = range(values, 0, values.length);
+  if (least === most) return { shape: [0, least, form.values], stored: values };
+  const relative = relatives[index];
+  if (relative !== undefined) {
+    const others = rows.columns[relative.to] as Float64Array;
+    for (let row = 0; row < values.length; row++)
+      scratch[row] = relative.subtract(values[row] as number, others[from + row] as number);
+    if (range(scratch, 0, values.length)[1] <= Number.MAX_SAFE_INTEGER)
+      return { shape: [Math.max(1, planesFor(scratch)), 0, form.relative], stored: scratch };
   }
-  const table = plain.planes > 1 ? tableOf(values, scratch) : undefined;
+  if (index === column.cookie) {
+    let base = most;
+    for (const value of values) if (value !== 0 && value < base) base = value;
+    for (let row = 0; row < values.length; row++)
+      scratch[row] = values[row] === 0 ? 0 : (values[row] as number) - base + 1;
+    return { shape: [planesFor(scratch), base, form.sparse], stored: scratch };
+  }
+  const table = most > 255 ? tableOf(values, scratch) : undefined;
   if (table !== undefined) return { shape: [1, 0, form.table, table], stored: scratch };
-  return { shape: [plain.planes, 0, form.values], stored: values };
+  // The low bits of an identifier name its CPU, and stay as they are.
+  const base = index === column.id ? least - (least % 1024) : least;
+  for (let row = 0; row < values.length; row++) scratch[row] = (values[row] as number) - base;
+  return { shape: [planesFor(scratch), base, form.values], stored: scratch };
 }
 
 /** Few values become places in a table of them; undefined where there are more. */

@@ -33,11 +33,14 @@ export type BlockPart = "dictionaries" | "hot" | "cold";
 
 /** What the planes of a column hold. */
 export const form = {
+  /** Values less `base`. */
   values: 0,
-  /** Differences, which count from `base`. */
-  differences: 1,
+  /** Likewise plus one; 0 stays 0: cookies of flows that have a socket, and none of those that have not. */
+  sparse: 1,
+  /** Differences to another column: see `relative.ts`. */
+  relative: 2,
   /** Places in a table of the column's few values. */
-  table: 2,
+  table: 3,
 } as const;
 
 /** Planes (0: one value, `base`), base, form, and the table where the form is one. */
@@ -122,7 +125,7 @@ function isShape(value: unknown): boolean {
     isSize(planes) &&
     (planes as number) <= 7 &&
     isSize(base) &&
-    (kind === form.table ? isTable && planes === 1 : kind === form.values || kind === form.differences)
+    (kind === form.table ? isTable && planes === 1 : isSize(kind) && (kind as number) < form.table)
   );
 }
 

@@ -98,14 +98,11 @@ function scan(
   const mask = matcher.rows(block);
   if (mask === undefined) return;
   const candidates: Candidate[] = [];
-  let starts: Float64Array | undefined;
-  let ids: Float64Array | undefined;
   for (let row = 0; row < block.count; row++) {
     if (mask[row] === 0 || !isCurrent(row)) continue;
-    starts ??= block.column(column.start);
-    if (!best.wants(starts[row] as number) || !best.reaches(starts[row] as number)) continue;
-    ids ??= block.column(column.id);
-    candidates.push({ cursor: { startMs: starts[row] as number, run, id: ids[row] as number }, row });
+    const startMs = block.value(column.start, row);
+    if (!best.wants(startMs) || !best.reaches(startMs)) continue;
+    candidates.push({ cursor: { startMs, run, id: block.value(column.id, row) }, row });
   }
   best.add(candidates, (rows) => flowsOf(block, rows, run));
 }

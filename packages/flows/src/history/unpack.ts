@@ -3,7 +3,6 @@ import type { FlowProcess } from "../flow.ts";
 import { addressesThat, type Block } from "./block.ts";
 import { columnGroups, columnNames } from "./columns.ts";
 import type { Translation } from "./dictionaries.ts";
-import { differences } from "./differences.ts";
 import {
   type BlockPart,
   type ColumnShape,
@@ -18,6 +17,7 @@ import {
   translationsFromJson,
 } from "./packed.ts";
 import { planeValue, readPlanes } from "./planes.ts";
+import { relatives } from "./relative.ts";
 
 const noTranslations: readonly Translation[] = [{ source: "", destination: "" }];
 
@@ -60,16 +60,32 @@ export function unpackBlock(count: number, headerText: string, part: (name: Bloc
     const known = columns[index];
     if (known !== undefined) return known;
     const [planes, base, kind, table] = shapeOf(index);
-    let values: Float64Array;
-    if (planes === 0) values = new Float64Array(count).fill(base);
-    else {
-      values = readPlanes(planesOf(index), offsets[index] as number, count, planes);
-      if (kind === form.differences) differences[index]?.restore(values, base, columnOf);
-      if (kind === form.table)
-        for (let row = 0; row < count; row++) values[row] = table?.[values[row] as number] ?? 0;
-    }
+    const values =
+      planes === 0
+        ? new Float64Array(count).fill(base)
+        : readPlanes(planesOf(index), offsets[index] as number, count, planes);
+    if (planes > 0) restoreAll(values, base, kind, table, index, columnOf);
     columns[index] = values;
     return values;
+  };
+  const valueAt = (index: number, row: number): number => {
+    const known = columns[index];
+    if (known !== undefined) return known[row] as number;
+    const [planes, base, kind, table] = shapeOf(index);
+    if (planes === 0) return base;
+    const stored = planeValue(planesOf(index), offsets[index] as number, count, planes, row);
+    switch (kind) {
+      case form.sparse:
+        return stored === 0 ? 0 : base + stored - 1;
+      case form.table:
+        return table?.[stored] ?? 0;
+      case form.relative: {
+        const relative = relatives[index];
+        return relative === undefined ? stored : relative.restore(stored, valueAt(relative.to, row));
+      }
+      default:
+        return base + stored;
+    }
   };
   const list = <T>(index: number, none: readonly T[], from: (value: unknown) => readonly T[]) => {
     let known: readonly T[] | undefined;
@@ -91,15 +107,7 @@ export function unpackBlock(count: number, headerText: string, part: (name: Bloc
   return {
     count,
     column: columnOf,
-    value(index, row) {
-      const known = columns[index];
-      if (known !== undefined) return known[row] as number;
-      const [planes, base, kind, table] = shapeOf(index);
-      if (planes === 0) return base;
-      if (kind === form.differences) return columnOf(index)[row] as number;
-      const value = planeValue(planesOf(index), offsets[index] as number, count, planes, row);
-      return kind === form.table ? (table?.[value] ?? 0) : value;
-    },
+    value: valueAt,
     addressCount: header.addresses,
     address(index, into, at) {
       const planes = addressPlanes();
@@ -123,4 +131,31 @@ export function unpackBlock(count: number, headerText: string, part: (name: Bloc
       return translations();
     },
   };
+}
+
+/** In place: what the planes hold becomes the values. */
+function restoreAll(
+  values: Float64Array,
+  base: number,
+  kind: ColumnShape[2],
+  table: readonly number[] | undefined,
+  index: number,
+  columnOf: (column: number) => Float64Array,
+): void {
+  if (kind === form.table) {
+    const entries = Float64Array.from(table ?? []);
+    for (let row = 0; row < values.length; row++) values[row] = entries[values[row] as number] ?? 0;
+  } else if (kind === form.sparse) {
+    for (let row = 0; row < values.length; row++)
+      if (values[row] !== 0) values[row] = (values[row] as number) + base - 1;
+  } else if (kind === form.values) {
+    if (base !== 0)
+      for (let row = 0; row < values.length; row++) values[row] = (values[row] as number) + base;
+  } else {
+    const relative = relatives[index];
+    if (relative === undefined) throw new RangeError("a column is not relative to any");
+    const others = columnOf(relative.to);
+    for (let row = 0; row < values.length; row++)
+      values[row] = relative.restore(values[row] as number, others[row] as number);
+  }
 }
