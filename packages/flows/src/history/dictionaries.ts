@@ -127,13 +127,13 @@ function createAddressTable(): AddressTable {
   let places = new Uint32Array(2 * capacity);
   let table = new Uint32Array(4 * capacity);
   let count = 0;
-  const home = (a: number, b: number, c: number, d: number): number =>
-    (Math.imul(
-      a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ Math.imul(d, 0x27d4eb2f),
-      0x9e3779b1,
-    ) >>>
-      8) &
-    (places.length - 1);
+  const home = (a: number, b: number, c: number, d: number): number => {
+    let hash = a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ Math.imul(d, 0x27d4eb2f);
+    // Multiplying carries bits upwards only, and hosts of a network differ in the highest: they must come down.
+    hash = Math.imul(hash ^ (hash >>> 16), 0x7feb352d);
+    hash = Math.imul(hash ^ (hash >>> 15), 0x846ca68b);
+    return (hash ^ (hash >>> 16)) & (places.length - 1);
+  };
   const place = (index: number): void => {
     const at = 4 * index;
     let slot = home(
@@ -161,12 +161,10 @@ function createAddressTable(): AddressTable {
       return table;
     },
     indexOf(words, at) {
-      const [a, b, c, d] = [words[at], words[at + 1], words[at + 2], words[at + 3]] as [
-        number,
-        number,
-        number,
-        number,
-      ];
+      const a = words[at] as number;
+      const b = words[at + 1] as number;
+      const c = words[at + 2] as number;
+      const d = words[at + 3] as number;
       for (let slot = home(a, b, c, d); ; slot = (slot + 1) & (places.length - 1)) {
         const index = (places[slot] as number) - 1;
         if (index < 0) break;
