@@ -209,10 +209,13 @@ export function createFlowTable(capacity: number, recent: number): FlowTable {
     slotOf: (words, flow) => index.get(words[flow + word.id] as number, words[flow + word.id + 1] as number),
     slotOfId: (low, high) => index.get(low, high),
     raw(slot) {
-      scratch.set(slots.subarray(slot * SLOT_WORDS, (slot + 1) * SLOT_WORDS));
+      // Word by word: a view for `set` costs more than so short a copy, and is garbage.
+      const from = slot * SLOT_WORDS;
+      for (let i = 0; i < SLOT_WORDS; i++) scratch[i] = slots[from + i] as number;
       if (states[slot] === 1) {
+        const record = records[bufferOf[slot] as 0 | 1];
         const at = recordOf[slot] as number;
-        scratch.set(records[bufferOf[slot] as 0 | 1].subarray(at, at + HOT_WORDS), KEY_WORDS);
+        for (let i = 0; i < HOT_WORDS; i++) scratch[KEY_WORDS + i] = record[at + i] as number;
       }
       return copy;
     },
