@@ -17,7 +17,6 @@ import {
 } from "@x0tta6bl4/core";
 import type { CaptureContract, Totals } from "./capture/contract.ts";
 import { captureOptions, type FlowsConfig, flowsConfigSchema } from "./config.ts";
-import { doctorEntries } from "./doctor.ts";
 import { flowsFail } from "./errors.ts";
 import type { FlowList } from "./flow.ts";
 import type { HistoryCalls } from "./history/contract.ts";
@@ -36,7 +35,10 @@ export const flowsPart: PartDefinition<FlowsConfig> = {
   summary: "Network flows of this machine, from the kernel",
   config: flowsConfigSchema,
   create: createFlowsPart,
-  doctor: doctorEntries,
+  // Loaded when asked for: with it come the loader and all that it probes.
+  async *doctor(config) {
+    yield* (await import("./doctor.ts")).doctorEntries(config);
+  },
   commands: flowsCommands,
 };
 

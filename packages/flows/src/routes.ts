@@ -13,7 +13,7 @@ import { type FlowEvent, flowEventSchema } from "./event.ts";
 import { compileFilter } from "./filter.ts";
 import { type FlowQuery, flowChangeSchema, flowListSchema, flowQuerySchema } from "./flow.ts";
 import type { HistoryCalls } from "./history/contract.ts";
-import { type EventQuery, eventListSchema, eventQuerySchema } from "./history/event-query.ts";
+import { type EventQuery, eventListSchema, eventQuerySchema } from "./history/event-schema.ts";
 import { mergedFlows } from "./history/merge.ts";
 import { qualified } from "./history/rows.ts";
 import type { RateHistory } from "./rates.ts";

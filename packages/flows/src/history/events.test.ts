@@ -6,7 +6,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { FlowEvent } from "../event.ts";
 import { readBatch } from "../recording/record.ts";
 import { batchOf } from "../testing/records.ts";
-import { compileEventFilter, type EventQuery, eventListSchema, eventQuerySchema } from "./event-query.ts";
+import { compileEventFilter } from "./event-query.ts";
+import { type EventQuery, eventListSchema, eventQuerySchema } from "./event-schema.ts";
 import { type History, openHistory } from "./history.ts";
 import { startMs } from "./testing/simulated.ts";
 

@@ -6,14 +6,8 @@ import { setImmediate } from "node:timers/promises";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { FlowEvent, FlowEventKind } from "../event.ts";
 import { formatCursor, parseCursor } from "./cursor.ts";
-import {
-  compileEventFilter,
-  type EventFilter,
-  type EventKeys,
-  type EventQuery,
-  keptKinds,
-  keysOf,
-} from "./event-query.ts";
+import { compileEventFilter, type EventFilter, type EventKeys, keptKinds, keysOf } from "./event-query.ts";
+import type { EventQuery } from "./event-schema.ts";
 import type { BlockEntry } from "./file.ts";
 import { type Newest, newest } from "./newest.ts";
 import type { PackedBlock } from "./packed.ts";

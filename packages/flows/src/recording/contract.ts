@@ -2,7 +2,7 @@
 import type { ChannelContract, Feature } from "@x0tta6bl4/core";
 import type { FlowsConfig } from "../config.ts";
 import type { FlowList, FlowQuery } from "../flow.ts";
-import type { EventList, EventQuery } from "../history/event-query.ts";
+import type { EventList, EventQuery } from "../history/event-schema.ts";
 import type { Observation } from "../hubble/metric-handlers.ts";
 import type { Summary, SummaryQuery } from "../summary/schema.ts";
 import type { Sample } from "./sink.ts";

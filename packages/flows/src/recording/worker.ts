@@ -12,7 +12,6 @@ import {
 } from "@x0tta6bl4/core";
 import type { RecordMessage } from "../capture/recorder.ts";
 import { flowsFail } from "../errors.ts";
-import { openExports } from "../export/exports.ts";
 import { type History, openHistory } from "../history/history.ts";
 import { type Hubble, openHubble } from "../hubble/hubble.ts";
 import { storedFlows } from "../hubble/stored-flows.ts";
@@ -46,6 +45,9 @@ async function openSinks({ config, folder, version, startedMs }: RecordingOption
     clock: systemClock,
     ...(history === undefined ? {} : { history: storedFlows(history) }),
   });
+  if (config.exports.length === 0) return [...(history === undefined ? [] : [history]), hubble];
+  // Encoders and clients of every kind, which most hosts have no use for.
+  const { openExports } = await import("../export/exports.ts");
   const exports = openExports(config.exports, {
     clock: systemClock,
     random: seededRandom(startedMs),
