@@ -72,7 +72,7 @@ describe("a clock that steps", () => {
     const traffic = recordTraffic({ seed: 1, startMs, flowsPerSecond: 10 });
     const history = openHistory({
       folder,
-      maxBytes: 1e9,
+      maxBytes: 3_200_000,
       maxAgeMs: 86_400_000,
       run: startMs,
       clock,
@@ -122,8 +122,8 @@ describe("a clock that steps", () => {
     const edges = [startMs + 60_000, startMs + 60_000 + stepMs].sort((a, b) => a - b);
     const [from, to] = edges.map((ms) => new Date(ms).toISOString());
     expect(covers.gaps).toEqual([{ from, to, reason: gap }]);
-    // A jump of a month may be mended a minute later: nothing is deleted for it yet.
-    expect(databases()).toHaveLength(1);
+    // A jump of a month may be mended a minute later: no older file is deleted for it yet.
+    expect(databases().length).toBeGreaterThan(1);
     await history.close(1000);
     const again = stepping();
     expect(await readAll(again.history)).toEqual(inOrder(flows));
