@@ -3,7 +3,7 @@
  * It never throws for what a disk does: what could not be kept is counted and told as a gap.
  */
 import { mkdirSync } from "node:fs";
-import { type Clock, type Feature, formatBytes, messageOf } from "@x0tta6bl4/core";
+import { type Clock, type Feature, formatBytes, messageOf, X0Error } from "@x0tta6bl4/core";
 import { requireMoment } from "../filter.ts";
 import type { Sample, Sink } from "../recording/sink.ts";
 import { summarize } from "../summary/summarize.ts";
@@ -47,6 +47,7 @@ export function openHistory(options: HistoryOptions): History {
   let nextFlushMs = Number.NEGATIVE_INFINITY;
   let clockTrustedMs = Number.NEGATIVE_INFINITY;
   let isLastRunDone = false;
+  let isFileDamaged = false;
   let trouble: string | undefined;
   let reasonOfLoss = "";
   let recordsLost = 0;
@@ -75,10 +76,19 @@ export function openHistory(options: HistoryOptions): History {
     } catch (error) {
       trouble = messageOf(error);
       reasonOfLoss = trouble;
+      isFileDamaged = error instanceof X0Error && error.code === "X0_CORE_DATABASE_CORRUPT";
     }
   };
   const flush = (nowMonotonicMs: number): void =>
     attempt(() => {
+      if (isFileDamaged) {
+        isFileDamaged = false;
+        isLastRunDone = true;
+        store.beginFile(nowMonotonicMs);
+        recorder.leaveFile();
+        keeper.beginFile();
+        ledger.beginFile();
+      }
       store.retain(clock.nowMs(), nowMonotonicMs >= clockTrustedMs);
       prepare(nowMonotonicMs);
       const done: { written(): void }[] = [];

@@ -46,6 +46,8 @@ export interface Recorder {
   flush(monotonicMs: number, also: (writer: StoreWriter) => void): void;
   /** Writes all of the piles, so that the next block may be in another file. @throws likewise */
   seal(): void;
+  /** The file that has the small blocks takes no more: the piles, which have their rows, go to the next one whole. */
+  leaveFile(): void;
   /** Gives every open flow its last row. @throws likewise */
   finish(): void;
 }
@@ -262,6 +264,13 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
     },
     seal() {
       for (const each of piles) seal(each);
+    },
+    leaveFile() {
+      for (const each of piles) {
+        for (const tail of each.tails) store.forget(tail);
+        each.tails = [];
+        each.written = 0;
+      }
     },
     finish() {
       isStuck = false;

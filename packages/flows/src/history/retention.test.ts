@@ -194,6 +194,35 @@ describe("files that are not history", () => {
     await simulation.history.close(1000);
   });
 
+  test("one that takes no more is left, and the next one begun", async () => {
+    const simulation = simulated(folder);
+    simulation.record(20);
+    await simulation.history.close(1000);
+    const path = join(folder, databases()[0] as string);
+    const pageOf = (table: string): { page: number; size: number } => {
+      using database = new DatabaseSync(path);
+      const page = database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = ?").get(table)?.[
+        "rootpage"
+      ];
+      return { page: Number(page), size: Number(database.prepare("PRAGMA page_size").get()?.["page_size"]) };
+    };
+    const { page, size } = pageOf("parts");
+    const bytes = readFileSync(path);
+    bytes.fill(0xff, (page - 1) * size, page * size);
+    writeFileSync(path, bytes);
+    simulation.expected.clear();
+    simulation.open();
+    simulation.record(20);
+    const since = new Date(startMs + 20_000).toISOString();
+    const began = simulation.wanted().filter(({ start }) => start >= since);
+    expect((await simulation.read()).filter(({ start }) => start >= since)).toEqual(began);
+    expect(databases()).toHaveLength(2);
+    await simulation.history.close(1000);
+    simulation.open();
+    expect((await simulation.read()).filter(({ start }) => start >= since).length).toBe(began.length);
+    await simulation.history.close(1000);
+  });
+
   test("a torn one is skipped, and a new one is begun", async () => {
     const simulation = simulated(folder);
     simulation.record(20);

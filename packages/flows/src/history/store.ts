@@ -53,6 +53,8 @@ export interface Store extends Disposable {
   isFileDue(monotonicMs: number): boolean;
   /** Begins a new one; what is to be in one file must be written by now. @throws what `openDatabase` throws */
   beginFile(monotonicMs: number): void;
+  /** Leaves a block out of all answers: its rows are elsewhere. */
+  forget(number: number): void;
   /** Deletes what is beyond size and age, oldest first; not the file being written. */
   retain(nowMs: number, mayDeleteByAge: boolean): void;
   sizeBytes(): number;
@@ -211,6 +213,12 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
       return isOld || sizeOf(newest) > maxBytes / LEAST_FILES;
     },
     beginFile: begin,
+    forget(number) {
+      const place = places.get(number);
+      if (place === undefined) return;
+      places.delete(number);
+      place.held.entries.splice(place.held.entries.indexOf(place.entry), 1);
+    },
     retain(nowMs, mayDeleteByAge) {
       const isOver = (held: Held): boolean =>
         mayDeleteByAge && held.entries.length > 0 && latestOf(held) < nowMs - maxAgeMs;
