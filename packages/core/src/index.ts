@@ -5,6 +5,7 @@ export type { Clock } from "./clock.ts";
 export { systemClock } from "./clock.ts";
 export type { ErrorKind, ErrorOptions, ErrorTable, ExitCode, Fail } from "./errors.ts";
 export { coreErrors, coreFail, errorsOf, messageOf, X0Error } from "./errors.ts";
+export { compactHeapSoon } from "./heap.ts";
 export type { Log, LogFields, LogLevel, LogOptions } from "./log.ts";
 export { createLog } from "./log.ts";
 export type { Counter, Gauge, Histogram, Labels, MetricDefinition, Metrics } from "./metrics.ts";

@@ -1,6 +1,6 @@
 /** The capturing thread: opens the kernel side when told to, then polls ring, map and devices. */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { serveChannel, systemClock } from "@x0tta6bl4/core";
+import { compactHeapSoon, serveChannel, systemClock } from "@x0tta6bl4/core";
 import { openLibc } from "../kernel/libc.ts";
 import { type Capture, openCapture, pollDelayMs } from "./capture.ts";
 import type { CaptureContract } from "./contract.ts";
@@ -59,6 +59,7 @@ const server = serveChannel<CaptureContract>(port, {
       // Devices that went away change them too.
       server.emit("features", opening.features());
     }, options.readIntervalMs);
+    compactHeapSoon();
     return opening.features();
   },
   list: (query) => opened().list(query),

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import {
+  compactHeapSoon,
   type Feature,
   parseDuration,
   parseSize,
@@ -86,6 +87,7 @@ const server = serveChannel<RecordingContract>(port, {
         observations: hubble?.observations() ?? [],
       });
     });
+    compactHeapSoon();
     return features();
   },
   flows: (query) => opened().flows(query),

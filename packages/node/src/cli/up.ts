@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { consoleFiles } from "@x0tta6bl4/console";
-import { createLog, type Log, printable } from "@x0tta6bl4/core";
+import { compactHeapSoon, createLog, type Log, printable } from "@x0tta6bl4/core";
 import { type Agent, startAgent } from "../agent.ts";
 import { loadConfig } from "../config/load.ts";
 import { sectionsOf } from "../config/sections.ts";
@@ -31,6 +31,7 @@ export async function up(this: NodeContext): Promise<void> {
     const look = style(this.color);
     this.stdout.write(startBanner(agent, look, Math.round(performance.now())));
     await firstSight(agent, this, look);
+    compactHeapSoon();
     if (!this.signal.aborted) await once(this.signal, "abort");
   } finally {
     await agent.stop();
