@@ -39,8 +39,11 @@ export interface Matcher {
   mayHave(sketch: Uint8Array): boolean;
   /** Whether `mayHave` can ever say no. */
   readonly asksExactly: boolean;
-  /** Rows that match, 1 for each; undefined where its dictionaries say that none does. Valid until the next call. */
-  rows(block: Block): Uint8Array | undefined;
+  /**
+   * Rows that match, 1 for each; undefined where none does. Valid until the next call.
+   * @param span of the block where that is known: most lie within the time that is asked for, all of them.
+   */
+  rows(block: Block, span?: BlockSpan): Uint8Array | undefined;
 }
 
 /** Sets what does not match to 0. @returns false where nothing matches, then the mask does not matter. */
@@ -96,10 +99,10 @@ export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): 
     const { port } = query;
     tests.push((block, mask) => keepPort(block, mask, port));
   }
-  if (sinceMs !== undefined)
-    tests.push((block, mask) => keep(mask, block.column(column.end), (end) => end >= sinceMs));
-  if (untilMs !== undefined)
-    tests.push((block, mask) => keep(mask, block.column(column.start), (start) => start < untilMs));
+  const isSince: Narrow = (block, mask) =>
+    keep(mask, block.column(column.end), (end) => end >= (sinceMs ?? 0));
+  const isUntil: Narrow = (block, mask) =>
+    keep(mask, block.column(column.start), (start) => start < (untilMs ?? 0));
   let scratch = new Uint8Array(BLOCK_ROWS);
   return {
     mayBeOf: (run) => query.id === undefined || run === id?.run,
@@ -108,10 +111,19 @@ export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): 
       (untilMs === undefined || span.minStartMs < untilMs),
     mayHave: (sketch) => keys.every((key) => mayHave(sketch, key)),
     asksExactly: keys.length > 0,
-    rows(block) {
+    rows(block, span) {
       if (scratch.length < block.count) scratch = new Uint8Array(block.count);
       const mask = scratch.subarray(0, block.count).fill(1);
-      return tests.every((test) => test(block, mask)) ? mask : undefined;
+      if (!tests.every((test) => test(block, mask))) return undefined;
+      if (sinceMs !== undefined && !(span !== undefined && span.minEndMs >= sinceMs) && !isSince(block, mask))
+        return undefined;
+      if (
+        untilMs !== undefined &&
+        !(span !== undefined && span.maxStartMs < untilMs) &&
+        !isUntil(block, mask)
+      )
+        return undefined;
+      return mask;
     },
   };
 }

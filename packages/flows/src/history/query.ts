@@ -1,7 +1,7 @@
 /** Flows of the history, newest first: filters before limits, a flow once, with its latest state. */
 import { setImmediate } from "node:timers/promises";
 import type { Flow, FlowQuery } from "../flow.ts";
-import { type Block, liveBlock } from "./block.ts";
+import { type Block, type BlockSpan, liveBlock } from "./block.ts";
 import { column } from "./columns.ts";
 import { formatCursor, parseCursor } from "./cursor.ts";
 import type { BlockEntry } from "./file.ts";
@@ -51,7 +51,7 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
     if (!best.reaches(entry.minStartMs)) continue;
     store.read(entry.number, (file) => {
       if (matcher.asksExactly && !matcher.mayHave(file.sketch(entry.number))) return;
-      scan(file.block(entry), entry.run, matcher, best);
+      scan(file.block(entry), entry.run, matcher, best, undefined, entry);
     });
     if (performance.now() - pausedMs > SLICE_MS) {
       await setImmediate();
@@ -93,9 +93,10 @@ function scan(
   matcher: Matcher,
   best: Newest<Flow>,
   isCurrent: (row: number) => boolean = () => true,
+  span?: BlockSpan,
 ): void {
   if (block.count === 0) return;
-  const mask = matcher.rows(block);
+  const mask = matcher.rows(block, span);
   if (mask === undefined) return;
   const candidates: Candidate[] = [];
   for (let row = 0; row < block.count; row++) {
