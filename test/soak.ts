@@ -2,7 +2,8 @@
  * `npm run -s soak -- [--seconds N]`: one agent after the other inside a lab namespace, under traffic of every kind
  * with queries and followers all the while. Some are killed with SIGKILL and started anew on the same folder; the last
  * one runs for most of the time. Every packet must be counted, nothing lost, and memory and open files must not go on
- * growing once all is warm. A line each; the last is `N passed, N failed, N skipped`.
+ * growing once all is warm. Then what is too large for the tests: a million distinct tuples in a minute, and 100,000
+ * damaged frames. A line each; the last is `N passed, N failed, N skipped`.
  */
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -14,6 +15,8 @@ import { parseArgs } from "node:util";
 import { median } from "../bench/lib/statistics.ts";
 import type { FlowList } from "../packages/flows/src/flow.ts";
 import { parseExposition } from "../packages/telemetry/src/testing/exposition.ts";
+import { type DamageReport, damageByDevice, damageByTestRun } from "./flows/damaged.ts";
+import { flood } from "./flows/flood.ts";
 import {
   type Agent,
   connect,
@@ -39,6 +42,17 @@ const warmUpMs = 60_000;
 /** Each follower holds one; timers and the pool come and go. */
 const fileSlack = 5;
 
+/** A million tuples in a minute. */
+const floodFlows = 1_000_000;
+const floodFlowsPerSecond = 17_000;
+/**
+ * Resident memory of an agent with default settings that a flood has filled: Node and its threads (110 MB), tables for
+ * twice `max_flows` and `recent_flows` (150 MB), records under way to a disk that does not keep up (60 MB, twice while
+ * their memory grows), what history and Hubble hold (70 MB).
+ */
+const floodBudgetMb = 450;
+const damagedFrames = 100_000;
+
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 function check(name: string, holds: boolean, detail: string): void {
@@ -55,6 +69,11 @@ async function sample(pid: number): Promise<Sample> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   const residentMb = (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
   return { residentMb, openFiles: (await readdir(`/proc/${pid}/fd`)).length };
+}
+
+async function peakResidentMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return (Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
 }
 
 /** One after the other, with other sizes each time, all to its end on both sides. */
@@ -187,6 +206,39 @@ function steady(name: string, samples: readonly Sample[], isWarm: boolean): void
   check(`${name}: open files`, then <= files + fileSlack, `${files}, then ${then}`);
 }
 
+async function floods(): Promise<void> {
+  await flood({ flows: floodFlows, flowsPerSecond: floodFlowsPerSecond }, async (report, agent) => {
+    const { arrived, sent, counted, lost, uncounted, coveredLost, flows } = report;
+    check("flood: arrival", arrived === sent, `${arrived} packets of ${sent}`);
+    check(
+      "flood: packets",
+      counted + lost + uncounted === arrived && coveredLost === lost,
+      `${counted} counted in ${flows} flows, ${lost} lost, ${uncounted} without room; the API says ${coveredLost} lost`,
+    );
+    const all = [...report.busy, ...report.quiet];
+    const wrong = all.filter((each) => each.counted !== each.sent).length;
+    check("flood: established connections", wrong === 0, `${wrong} of ${all.length} are wrong`);
+    const split = report.busy.filter(({ entries }) => entries !== 1).length;
+    check("flood: connections that went on", split === 0, `${split} are no longer one flow`);
+    const peakMb = await peakResidentMb(agent.process.pid);
+    check(
+      "flood: memory",
+      peakMb <= floodBudgetMb,
+      `${peakMb.toFixed(1)} MB at most, budget ${floodBudgetMb}`,
+    );
+  });
+}
+
+function damage(name: string, report: DamageReport): void {
+  const { seen, lost, differences, ways } = report;
+  const isLossless = Object.values(lost).every((each) => each === 0);
+  check(
+    name,
+    seen === damagedFrames && isLossless && differences.length === 0,
+    `${seen} frames on ${ways} ways; ${differences.length} ways differ ${differences.slice(0, 3).join("; ")}`,
+  );
+}
+
 async function soak(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "x0-soak-"));
   await using client = await createNamespace();
@@ -218,9 +270,13 @@ async function soak(): Promise<void> {
   }
 }
 
-const lack = await missingKernel("netns", "bpf", "btf");
-if (lack === undefined) await soak();
-else {
+const lack = await missingKernel("netns", "nftables", "bpf", "btf");
+if (lack === undefined) {
+  await soak();
+  await floods();
+  damage("damaged frames by test runs", damageByTestRun(1, damagedFrames));
+  damage("damaged frames by a device", await damageByDevice(2, damagedFrames));
+} else {
   counts.skipped++;
   process.stdout.write(`skipped (${lack})\n`);
 }

@@ -12,8 +12,11 @@ const UPDATE_MS = 60_000;
 export const recorderLimits = {
   /** Batches under way: as many seconds. */
   batches: 8,
-  /** Records in batches under way and in the next one, together: 29 MB. Who is so far behind will not catch up. */
-  records: 131_072,
+  /**
+   * Records in batches under way and in the next one, together: 59 MB. A read of a crowded map alone may end half as
+   * many flows; who is further behind will not catch up.
+   */
+  records: 262_144,
   /** Of a batch. */
   events: 20_000,
 } as const;
