@@ -192,7 +192,9 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
     },
     reuse(memory) {
       // After a flood its memory is given back to the system.
-      if (memory.byteLength <= MOST_SPARE_BYTES) spare = memory;
+      const isOfUse =
+        memory.byteLength >= capacity * RECORD_WORDS * 4 && memory.byteLength <= MOST_SPARE_BYTES;
+      if (isOfUse) spare = memory;
     },
   };
 }

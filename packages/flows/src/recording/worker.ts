@@ -15,6 +15,7 @@ import type { RecordMessage } from "../capture/recorder.ts";
 import { flowsFail } from "../errors.ts";
 import { type History, openHistory } from "../history/history.ts";
 import { type Hubble, openHubble } from "../hubble/hubble.ts";
+import { createLocalAddresses } from "../hubble/local-addresses.ts";
 import { storedFlows } from "../hubble/stored-flows.ts";
 import type { RecordingContract, RecordingOptions } from "./contract.ts";
 import { readBatch } from "./record.ts";
@@ -54,6 +55,7 @@ async function openSinks({ config, folder, version, startedMs }: RecordingOption
     random: seededRandom(startedMs),
     hostName: hostname(),
     version,
+    isLocal: createLocalAddresses(systemClock),
   });
   return [...(history === undefined ? [] : [history]), hubble, ...exports];
 }
