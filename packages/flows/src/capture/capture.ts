@@ -83,6 +83,8 @@ export interface Capture {
   drain(): number;
   /** Reads the whole map and ends what is over. */
   read(): void;
+  /** Whether so many flows have begun since the last read that the kernel will soon evict some unread. */
+  isReadDue(): boolean;
   /** Hands the recording side what happened since the last call. */
   record(): void;
   /** The recording side has taken a batch. */
@@ -134,6 +136,7 @@ export function openCapture(
   let readMs = Number.NEGATIVE_INFINITY;
   let ownersMs = startedMs;
   let orphans = 0;
+  let freshFlows = 0;
   let isFull = false;
   let lostPackets = 0;
   let lostBytes = 0;
@@ -233,6 +236,7 @@ export function openCapture(
       return;
     }
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
+    freshFlows++;
     learned.clear(slot);
     joins.clear(slot);
     const flags = words[flowAt + word.flags] as number;
@@ -342,6 +346,7 @@ export function openCapture(
     const nowTicks = ticks(nowNs);
     const over: number[] = [];
     isFull = false;
+    freshFlows = 0;
     table.beginRead();
     readBatches(libc, kernel.maps.flows, { keys, values, cursor, capacity: BATCH }, (count) => {
       for (let index = 0; index < count; index++) {
@@ -439,6 +444,7 @@ export function openCapture(
     figures,
     drain,
     read,
+    isReadDue: () => freshFlows > options.maxFlows / 4,
     record: () =>
       recorder.flush(
         coverage.take({
