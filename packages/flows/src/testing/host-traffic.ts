@@ -1,7 +1,8 @@
 /** What a busy host has to do with whom: the kinds of flows of `record-traffic.ts`, and how often each is. */
 import type { Random } from "@x0tta6bl4/core";
 import { parseAddress } from "../address.ts";
-import type { applications, FlowProcess } from "../flow.ts";
+import type { Application } from "../application.ts";
+import type { FlowProcess } from "../flow.ts";
 import { protocolNumbers } from "../protocols.ts";
 
 export interface Kind {
@@ -9,7 +10,7 @@ export interface Kind {
   readonly weight: number;
   readonly protocol: number;
   readonly port: number;
-  readonly application: (typeof applications)[number] | null;
+  readonly application: Application | null;
   readonly isInbound: boolean;
   readonly peers: readonly Peer[];
   readonly process: readonly FlowProcess[];
