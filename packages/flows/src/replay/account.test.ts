@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Flow } from "../flow.ts";
 import { flowSchema } from "../flow.ts";
+import { nothingLearned } from "../learned.ts";
 import { tcpFlag } from "../protocols.ts";
 import {
   icmp,
@@ -103,6 +104,7 @@ describe("a TCP connection", () => {
         cookie: null,
         process: null,
         peerProcess: null,
+        ...nothingLearned,
       },
     ]);
   });
