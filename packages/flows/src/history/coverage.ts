@@ -98,7 +98,8 @@ export function coverageOf(
   for (const row of watched) {
     const hole = { fromMs: end, toMs: row.fromMs };
     const isKnown = told.some((gap) => gap.fromMs <= hole.fromMs && gap.toMs >= hole.toMs);
-    if (row.fromMs - end > SLACK_MS && overlaps(hole) && !isKnown) {
+    // Between two runs nobody watched, however short that was.
+    if (row.fromMs - end > (row.run === run ? SLACK_MS : 0) && overlaps(hole) && !isKnown) {
       const reason =
         row.run === run
           ? "nothing was recorded"
