@@ -1,7 +1,7 @@
 /** The recording thread: hands each batch of the capturing one to history, the Hubble API and the exports. */
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import {
   compactHeapSoon,
   type Feature,
@@ -74,21 +74,23 @@ function opened(): History {
   });
 }
 
+function take({ batch, events }: RecordMessage): void {
+  const reader = readBatch(batch);
+  for (const sink of sinks) sink.take(reader, events);
+  // Back to where it came from, for a batch to come.
+  const memory = batch.words.buffer as ArrayBuffer;
+  records.postMessage(memory, [memory]);
+  server.emit("features", features());
+  server.emit("figures", {
+    samples: sinks.flatMap((sink) => sink.samples()),
+    observations: hubble?.observations() ?? [],
+  });
+}
+
 const server = serveChannel<RecordingContract>(port, {
   async open(options) {
     sinks = await openSinks(options);
-    records.on("message", ({ batch, events }: RecordMessage) => {
-      const reader = readBatch(batch);
-      for (const sink of sinks) sink.take(reader, events);
-      // Back to where it came from, for a batch to come.
-      const memory = batch.words.buffer as ArrayBuffer;
-      records.postMessage(memory, [memory]);
-      server.emit("features", features());
-      server.emit("figures", {
-        samples: sinks.flatMap((sink) => sink.samples()),
-        observations: hubble?.observations() ?? [],
-      });
-    });
+    records.on("message", take);
     compactHeapSoon();
     return features();
   },
@@ -96,6 +98,9 @@ const server = serveChannel<RecordingContract>(port, {
   events: (query) => opened().events(query),
   summary: (query) => opened().summary(query),
   async close(deadlineMs) {
+    // The last batch was sent before this call, but on another line: it may not have been met yet.
+    for (let last = receiveMessageOnPort(records); last !== undefined; last = receiveMessageOnPort(records))
+      take(last.message as RecordMessage);
     await Promise.all(sinks.map((sink) => sink.close(deadlineMs)));
     sinks = [];
     records.close();
