@@ -103,11 +103,14 @@ function coversOf(
   const either = stored ?? live ?? { from: now, to: now, lostPackets: 0 };
   // What memory holds of this run is on disk too, but for the last seconds.
   const to = live === undefined || live.to < either.to ? either.to : live.to;
+  // In its first second this run has written nothing yet that would show what lies before it.
+  const isUnwritten = live !== undefined && stored !== undefined && live.from > stored.to;
+  const before = isUnwritten ? [{ from: stored.to, to: live.from, reason: "the agent was not running" }] : [];
   return {
     from: either.from,
     to,
     lostPackets: Math.max(stored?.lostPackets ?? 0, live?.lostPackets ?? 0),
     lostEvents: either.lostEvents ?? 0,
-    gaps: either.gaps ?? [],
+    gaps: [...(either.gaps ?? []), ...before],
   };
 }
