@@ -39,16 +39,17 @@ int x0_dropped(struct bpf_raw_tracepoint_args *ctx)
 	struct totals *totals = totals_of(PROGRAM_DROPS);
 	if (!netns || !totals)
 		return 0;
+	totals->events++;
+	count_reason(reason);
+	/* Before the headers are read: a receiver that overflows drops a packet of each two. */
+	__u64 now = bpf_ktime_get_ns();
+	if (!may_tell(totals, now, WINDOW_DROPS))
+		return 0;
 	struct packet packet = { .key.netns = *netns };
 	if (read_headers(skb, &packet)) {
 		totals->not_ip++;
 		return 0;
 	}
-	totals->events++;
-	count_reason(reason);
-	__u64 now = bpf_ktime_get_ns();
-	if (!may_tell(totals, now))
-		return 0;
 	struct drop_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		totals->lost++;

@@ -31,7 +31,7 @@ static __noinline int tell_payload(struct __sk_buff *skb, const struct packet *p
 	__u64 now = bpf_ktime_get_ns();
 	for (__u32 chunk = 0; chunk < PAYLOAD_CHUNKS; chunk++) {
 		__u32 done = chunk * PAYLOAD_BYTES;
-		if (packet->payload_bytes <= done || !may_tell(totals, now))
+		if (packet->payload_bytes <= done || !may_tell(totals, now, WINDOW_PAYLOADS))
 			return 0;
 		__u32 left = packet->payload_bytes - done;
 		__u32 length = left < PAYLOAD_BYTES ? left : PAYLOAD_BYTES;

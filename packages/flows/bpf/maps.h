@@ -108,15 +108,16 @@ X0_MAP struct {
 } harmless SEC(".maps");
 
 #define WINDOW_SHIFT 27 /* 134 ms */
-#define WINDOW_EVENTS 400
+#define WINDOW_PAYLOADS 400
+#define WINDOW_DROPS 50
 
-/* Whether another event of a kind that a stranger can cause at will may enter the ring: about 3,000 a second and CPU. */
-static __always_inline bool may_tell(struct totals *totals, __u64 now)
+/* Whether another event of a kind that a stranger can cause at will may enter the ring: so many a window and CPU. */
+static __always_inline bool may_tell(struct totals *totals, __u64 now, __u32 most)
 {
 	__u64 window = now >> WINDOW_SHIFT << 32;
 	if ((totals->told & ~0xffffffffULL) != window)
 		totals->told = window;
-	if ((totals->told & 0xffffffff) >= WINDOW_EVENTS) {
+	if ((totals->told & 0xffffffff) >= most) {
 		totals->skipped++;
 		return false;
 	}

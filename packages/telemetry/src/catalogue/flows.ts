@@ -80,7 +80,7 @@ export const flowsMetrics = {
   droppedPackets: {
     name: "x0tta6bl4_flows_dropped_packets_total",
     type: "counter",
-    help: "IP packets that the kernel gave up in observed namespaces, by its own name for the reason.",
+    help: "Packets that the kernel gave up in observed namespaces, by its own name for the reason.",
     labels: ["reason"],
   },
   connectSeconds: {
