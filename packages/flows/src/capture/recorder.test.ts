@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Coverage } from "../recording/record.ts";
+import { type Coverage, recordWord } from "../recording/record.ts";
 import { createBatchWriter, LEARNED_WORDS, type Learned } from "./encode.ts";
 import { createRecorder, type RecordMessage, recorderLimits } from "./recorder.ts";
 import { FLOW_WORDS, KEY_WORDS } from "./table.ts";
@@ -15,7 +15,7 @@ const learned: Learned = {
   translated: undefined,
 };
 
-function rig() {
+function rig(options: { readonly active?: boolean; readonly packets?: () => number } = {}) {
   const sent: RecordMessage[] = [];
   const writer = createBatchWriter({
     lastNs: () => 0,
@@ -28,8 +28,8 @@ function rig() {
     capacity: 16,
     writer,
     write: (_, change, earlier) => writer.add(raw, change, true, learned, earlier),
-    isActive: () => false,
-    counters: () => [0, 0, 0, 0],
+    isActive: () => options.active ?? false,
+    counters: () => [options.packets?.() ?? 0, 0, 0, 0],
     send: (message) => void sent.push(message),
   });
   let toMs = 0;
@@ -77,4 +77,22 @@ test("where no batch is taken, no more are sent; what they would have covered co
   second();
   expect(sent.at(-1)?.batch.coverage).toMatchObject({ fromMs: 12_000, toMs: 12_000, lostPackets: 4 });
   expect(sent.at(-1)?.batch.coverage.gap).toContain("1 records were left out");
+});
+
+test("what an update without room would have told is in the flow's next record", () => {
+  let packets = 5;
+  const { sent, recorder, second, take } = rig({ active: true, packets: () => packets });
+  for (let record = 0; record < recorderLimits.records; record++) recorder.started(0);
+  second();
+  recorder.learned(0);
+  second();
+  take(0);
+  packets = 9;
+  recorder.learned(0);
+  second();
+  const { words } = sent[2]?.batch as RecordMessage["batch"];
+  const doubles = new Float64Array(words.buffer, words.byteOffset);
+  expect(sent[1]?.batch.count).toBe(0);
+  // Nothing was told before: all of it is new.
+  expect(doubles[recordWord.earlierF64 / 2]).toBe(0);
 });

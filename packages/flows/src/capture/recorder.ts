@@ -1,5 +1,5 @@
 /**
- * What the recording thread gets to know of flows: each start and end, and for long ones an update every few minutes.
+ * What the recording thread gets to know of flows: each start and end, and for long ones an update a minute.
  * Batches go out once a second. Where the other side falls behind, records are counted and left out rather than
  * kept: a disk that hangs must not fill the memory.
  */
@@ -71,14 +71,16 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let held: Coverage | undefined;
 
   const isBehind = (): boolean => underWay.length >= recorderLimits.batches;
-  const add = (slot: number, change: number, earlier: Earlier | undefined): void => {
-    if (isBehind() || recordsUnderWay + writer.count >= recorderLimits.records) leftOut++;
-    else write(slot, change, earlier);
+  /** @returns whether there was room for it. */
+  const add = (slot: number, change: number, earlier: Earlier | undefined): boolean => {
+    const hasRoom = !isBehind() && recordsUnderWay + writer.count < recorderLimits.records;
+    if (hasRoom) write(slot, change, earlier);
+    else leftOut++;
+    return hasRoom;
   };
-  const update = (slot: number): void => {
-    const now = counters(slot);
-    add(slot, UPDATE, told.get(slot));
-    told.set(slot, now);
+  /** What was left out is not told: the next record of the flow brings it. */
+  const update = (slot: number, now = counters(slot)): void => {
+    if (add(slot, UPDATE, told.get(slot))) told.set(slot, now);
   };
   /** A share of all slots each time, so that each has its turn within the interval. */
   const updateLongOnes = (elapsedMs: number): void => {
@@ -90,13 +92,13 @@ export function createRecorder(options: RecorderOptions): Recorder {
       const before = told.get(slot);
       const now = counters(slot);
       if (before?.every((value, which) => value === now[which])) continue;
-      update(slot);
+      update(slot, now);
     }
   };
 
   return {
     // A start adds nothing: all that a flow ever counted is in its updates and its end.
-    started: (slot) => add(slot, START, "own"),
+    started: (slot) => void add(slot, START, "own"),
     learned: (slot) => void fresh.add(slot),
     ended(slot) {
       add(slot, END, told.get(slot));

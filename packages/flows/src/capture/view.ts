@@ -58,6 +58,8 @@ export function createView(options: ViewOptions): FlowView {
     known.serverName = learned.serverName(slot);
     known.dropReason = reason === 0 ? undefined : reasonName(reason);
     known.translated = joins.translatedOf(slot);
+    known.sourceName = undefined;
+    known.destinationName = undefined;
     const dns = dnsNames();
     if (dns.size > 0) {
       const opener = openedBySecond(words[flow + word.flags] as number) ? 4 : 0;
