@@ -90,7 +90,7 @@ test("what an update without room would have told is in the flow's next record",
   packets = 9;
   recorder.learned(0);
   second();
-  const { words } = sent[2]?.batch as RecordMessage["batch"];
+  const { words } = (sent[2] as RecordMessage).batch;
   const doubles = new Float64Array(words.buffer, words.byteOffset);
   expect(sent[1]?.batch.count).toBe(0);
   // Nothing was told before: all of it is new.
