@@ -33,11 +33,11 @@ function rig(options: { readonly active?: boolean; readonly packets?: () => numb
     send: (message) => void sent.push(message),
   });
   let toMs = 0;
-  const second = (): void => {
+  const second = (gap?: string): void => {
     const fromMs = toMs;
     toMs += 1000;
     const coverage: Coverage = { fromMs, toMs, lostPackets: 1, lostBytes: 0, lostEvents: 0, uncounted: 0 };
-    recorder.flush(coverage);
+    recorder.flush(gap === undefined ? coverage : { ...coverage, gap });
   };
   const take = (index: number): void => recorder.taken(sent[index]?.batch.words.buffer as ArrayBuffer);
   return { sent, recorder, second, take };
@@ -77,6 +77,22 @@ test("where no batch is taken, no more are sent; what they would have covered co
   second();
   expect(sent.at(-1)?.batch.coverage).toMatchObject({ fromMs: 12_000, toMs: 12_000, lostPackets: 4 });
   expect(sent.at(-1)?.batch.coverage.gap).toContain("1 records were left out");
+});
+
+test("gaps that meet while no batch is taken keep each its reason, within bounds", () => {
+  const { sent, recorder, second, take } = rig();
+  for (let batch = 0; batch < recorderLimits.batches; batch++) second();
+  second("suspended for 12 s");
+  second();
+  second("the clock stepped by -3600 s");
+  take(0);
+  second();
+  expect(sent.at(-1)?.batch.coverage.gap).toBe("suspended for 12 s; the clock stepped by -3600 s");
+  for (let step = 0; step < 1000; step++) second(`the clock stepped by ${step} s`);
+  recorder.started(0);
+  take(1);
+  second();
+  expect(sent.at(-1)?.batch.coverage.gap?.length).toBeLessThan(1000);
 });
 
 test("what an update without room would have told is in the flow's next record", () => {

@@ -138,13 +138,12 @@ export function createRecorder(options: RecorderOptions): Recorder {
 /** An interval of which a part is missing is not covered. */
 function withGap(coverage: Coverage, leftOut: number): Coverage {
   const busy = `${leftOut} records were left out: the recording thread was busy`;
-  const gap = coverage.gap === undefined ? busy : `${coverage.gap}; ${busy}`;
-  return { ...coverage, fromMs: coverage.toMs, gap };
+  return { ...coverage, fromMs: coverage.toMs, gap: bothReasons(coverage.gap, busy) };
 }
 
 /** Both intervals as one. */
 function joinCoverage(earlier: Coverage, later: Coverage): Coverage {
-  const gap = earlier.gap ?? later.gap;
+  const gap = earlier.gap === undefined ? later.gap : bothReasons(earlier.gap, later.gap);
   return {
     fromMs: earlier.fromMs,
     toMs: later.toMs,
@@ -154,4 +153,12 @@ function joinCoverage(earlier: Coverage, later: Coverage): Coverage {
     uncounted: earlier.uncounted + later.uncounted,
     ...(gap === undefined ? {} : { gap }),
   };
+}
+
+/** A clock that steps every second while the other side hangs would fill the memory with reasons. */
+const MOST_REASON_LENGTH = 500;
+
+function bothReasons(earlier = "", later = ""): string {
+  if (earlier.length > MOST_REASON_LENGTH) return earlier;
+  return [...new Set([...earlier.split("; "), later])].filter((reason) => reason !== "").join("; ");
 }
