@@ -1,0 +1,79 @@
+/**
+ * The form in which the kernel side evaluates: one longest-prefix table a generation, which holds three things.
+ *
+ * - *Peers*: address → peer number. Equal sets of matching selectors share one.
+ * - *Endpoints*: endpoint, direction and mode → whether it is selected and what its default is.
+ * - *Rules*: policy, peer, protocol, port → class and id. What overlaps is settled when the table is made, so each
+ *   look-up gives the final answer of its (policy, peer).
+ *
+ * A verdict looks up the rules of (policy, ANY_PEER), of (policy, peer) and of (policy, name) for each name that the
+ * address was learned by; the highest class wins, among equals the lowest id; none is the default.
+ *
+ * Two modes: ENFORCED holds the policies that are not in audit; ALL holds them all, and exists only where some are.
+ * Denied by ENFORCED is a drop; denied by ALL alone is told as audit.
+ */
+
+/** `policy` = endpoint << 2 | mode << 1 | egress. */
+export const mode = { enforced: 0, all: 1 } as const;
+
+export function policyNumber(endpoint: number, which: number, egress: boolean): number {
+  return ((endpoint << 2) | (which << 1) | (egress ? 1 : 0)) >>> 0;
+}
+
+export const ANY_PEER = 0;
+/** Peers from here on are selectors by name. */
+export const NAME_PEER = 0x8000_0000;
+/** Workload peers: WORKLOAD_PEER | endpoint. */
+export const WORKLOAD_PEER = 0x4000_0000;
+
+/** Higher wins. `management` is what must stay reachable whatever the rules say. */
+export const ruleClass = { none: 0, allow: 1, deny: 2, management: 3 } as const;
+export type RuleClass = (typeof ruleClass)[keyof typeof ruleClass];
+
+export interface PeerEntry {
+  /** 16 bytes. */
+  readonly address: Uint8Array;
+  readonly bits: number;
+  readonly peer: number;
+}
+
+export interface EndpointEntry {
+  readonly policy: number;
+  /** Id of the default deny, 0 where what no rule decides is allowed. */
+  readonly defaultDenyId: number;
+}
+
+export interface RuleEntry {
+  readonly policy: number;
+  readonly peer: number;
+  /** 0 with bits 0: every protocol. */
+  readonly protocol: number;
+  readonly port: number;
+  /** Of protocol and port together: 0, or 8 to 24. */
+  readonly bits: number;
+  readonly class: RuleClass;
+  readonly id: number;
+}
+
+export interface NameEntry {
+  /** NAME_PEER | number, stable within the tables. */
+  readonly peer: number;
+  readonly kind: "name" | "pattern";
+  readonly text: string;
+}
+
+export interface Tables {
+  readonly peers: readonly PeerEntry[];
+  readonly endpoints: readonly EndpointEntry[];
+  readonly rules: readonly RuleEntry[];
+  readonly names: readonly NameEntry[];
+}
+
+/** What stays reachable: ports and sources of `policy.management`. */
+export interface Management {
+  /** Id of the verdicts; from the same numbers as the rules'. */
+  readonly id: number;
+  readonly ports: readonly { readonly protocol: number; readonly port: number }[];
+  /** Who may use them; everybody where empty. */
+  readonly sources: readonly { readonly bytes: Uint8Array; readonly bits: number }[];
+}
