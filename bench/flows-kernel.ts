@@ -6,8 +6,8 @@
 import { openLibc } from "@x0tta6bl4/flows";
 import { flowLayout } from "../packages/flows/src/generated/layout.ts";
 import { readBatches, testRun } from "../packages/flows/src/kernel/bpf.ts";
+import { loadObject } from "../packages/flows/src/kernel/load.ts";
 import { shippedPrograms } from "../packages/flows/src/kernel/programs.ts";
-import { loadSkeleton } from "../packages/flows/src/kernel/skeleton.ts";
 import { benchMode, benchPrograms, benchRequest } from "../packages/flows/src/testing/bench-programs.ts";
 import { ethernet, ipv4, tcp } from "../packages/flows/src/testing/frames.ts";
 import type { Bench } from "./lib/bench.ts";
@@ -31,7 +31,7 @@ export const run: Bench = async ({ quick, seed, note }) => {
     return { flows, packets };
   };
 
-  const shipped = loadSkeleton(libc, shippedPrograms());
+  const shipped = loadObject(libc, shippedPrograms());
   const addresses = { source: "10.0.0.1", destination: "10.0.0.2" };
   const frame = ethernet(
     ipv4(addresses, tcp({ sourcePort: 40_000, destinationPort: 443, flags: 0x10 }, new Uint8Array(64))),
@@ -49,7 +49,7 @@ export const run: Bench = async ({ quick, seed, note }) => {
   note(`one flow: ${Math.min(...hot)} to ${Math.max(...hot)} ns over ${rounds} runs of ${repeat} packets`);
   shipped.close();
 
-  const bench = loadSkeleton(libc, benchPrograms());
+  const bench = loadObject(libc, benchPrograms());
   const walk = (mode: number, count: number, start: number): number =>
     testRun(libc, bench.programs.x0_bench, benchRequest({ mode, rounds: count, flows: FLOWS, seed: start }))
       .durationNs;

@@ -9,8 +9,8 @@ import type { CaptureOptions, Totals } from "../../packages/flows/src/capture/co
 import type { Flow } from "../../packages/flows/src/flow.ts";
 import { testRun } from "../../packages/flows/src/kernel/bpf.ts";
 import { openLibc } from "../../packages/flows/src/kernel/libc.ts";
+import { loadObject } from "../../packages/flows/src/kernel/load.ts";
 import { shippedPrograms } from "../../packages/flows/src/kernel/programs.ts";
-import { loadSkeleton } from "../../packages/flows/src/kernel/skeleton.ts";
 import { protocolName } from "../../packages/flows/src/protocols.ts";
 import { decodePacket, linkType } from "../../packages/flows/src/replay/packet.ts";
 import { partiesOfFragments } from "../../packages/flows/src/replay/parties.ts";
@@ -50,9 +50,8 @@ const options: CaptureOptions = {
 /** By BPF_PROG_TEST_RUN. @throws when a program decides about a packet */
 export function damageByTestRun(seed: number, count: number): DamageReport {
   const libc = openLibc();
-  const loaded = loadSkeleton(libc, shippedPrograms(), {
-    flows: options.maxFlows,
-    events: options.ringBytes,
+  const loaded = loadObject(libc, shippedPrograms(), {
+    maxEntries: { flows: options.maxFlows, events: options.ringBytes },
   });
   const silent = { changes() {}, events() {}, record() {} };
   const capture = openCapture(libc, options, systemClock, silent, kernelWithoutDevices(libc, loaded));

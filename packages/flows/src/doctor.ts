@@ -18,8 +18,8 @@ import {
 import { cgroupRoot } from "./kernel/cgroups.ts";
 import { watchInterfaces } from "./kernel/interfaces.ts";
 import { kernelError, type Libc, openLibc } from "./kernel/libc.ts";
-import { loadShipped, type MapName, NOT_LOADED, type ProgramName } from "./kernel/programs.ts";
-import type { Loaded } from "./kernel/skeleton.ts";
+import { type Loaded, loadObject, NOT_LOADED } from "./kernel/load.ts";
+import { type MapName, type ProgramName, shippedPrograms } from "./kernel/programs.ts";
 import { uprobeType } from "./openssl/probes.ts";
 import { capability, effectiveCapabilities, hasCapability, missingPrivilege } from "./privilege.ts";
 
@@ -180,7 +180,7 @@ function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
 }
 
 function loadPrograms(libc: Libc): Loaded<MapName, ProgramName> {
-  return loadShipped(libc, { flows: 1024, events: 65_536 });
+  return loadObject(libc, shippedPrograms(), { maxEntries: { flows: 1024, events: 65_536 } });
 }
 
 function deviceHook(libc: Libc, program: number, config: FlowsConfig): DoctorEntry {

@@ -32,6 +32,7 @@ export const flowsErrors = {
   X0_FLOWS_PACKETS_FAILED: { when: "A packet capture ended before its time.", exit: 1 },
   X0_FLOWS_PACKETS_TERMINAL: { when: "A packet capture would be written to a terminal.", exit: 2 },
   X0_FLOWS_PACKETS_UNWRITABLE: { when: "The file of a packet capture cannot be written.", exit: 1 },
+  X0_FLOWS_PROGRAMS_DAMAGED: { when: "A file of BPF programs is not what was installed.", exit: 1 },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
 } as const;
 

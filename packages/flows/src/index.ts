@@ -1,9 +1,10 @@
 export { flowsErrors } from "./errors.ts";
 export type { Flow, FlowChange, FlowList, FlowProcess, FlowQuery } from "./flow.ts";
 export { flowChangeSchema, flowListSchema, flowQuerySchema, flowSchema } from "./flow.ts";
-export { attachType, createLink, loadProgram, programType } from "./kernel/bpf.ts";
+export { attachType, createLink } from "./kernel/bpf.ts";
 export type { Libc, Memory } from "./kernel/libc.ts";
 export { openLibc } from "./kernel/libc.ts";
+export { loadProgram, programType } from "./kernel/program.ts";
 export { flowsCommands } from "./observe/command.ts";
 export { flowsPart } from "./part.ts";
 export type { CaptureOptions } from "./replay/capture.ts";

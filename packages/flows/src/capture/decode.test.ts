@@ -6,8 +6,8 @@ import { formatAddress } from "../address.ts";
 import { flowKeyLayout, flowLayout } from "../generated/layout.ts";
 import { mapAccess, readBatches, testRun } from "../kernel/bpf.ts";
 import { openLibc } from "../kernel/libc.ts";
+import { loadObject } from "../kernel/load.ts";
 import { type ProgramName, shippedPrograms } from "../kernel/programs.ts";
-import { loadSkeleton } from "../kernel/skeleton.ts";
 import { protocolNumbers } from "../protocols.ts";
 import { decodePacket, linkType } from "../replay/packet.ts";
 import { partiesOfFragments } from "../replay/parties.ts";
@@ -132,7 +132,7 @@ interface KernelSide {
 /** Sends a frame through a shipped program, by default the one at ingress. */
 function kernelSide(): KernelSide {
   const libc = openLibc();
-  const loaded = loadSkeleton(libc, shippedPrograms(), { flows: 1024, events: 65_536 });
+  const loaded = loadObject(libc, shippedPrograms(), { maxEntries: { flows: 1024, events: 65_536 } });
   const [keys, values, cursor] = [flowKeyLayout.size * 1024, flowLayout.size * 1024, 8].map((size) =>
     libc.allocate(size),
   );

@@ -19,9 +19,9 @@ import {
 import { cgroupRoot } from "../kernel/cgroups.ts";
 import { possibleCpus } from "../kernel/cpus.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
+import { type Loaded, loadObject, NOT_LOADED } from "../kernel/load.ts";
 import { namespaceCookie } from "../kernel/namespaces.ts";
-import { loadShipped, type MapName, NOT_LOADED, type ProgramName } from "../kernel/programs.ts";
-import type { Loaded } from "../kernel/skeleton.ts";
+import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
 import { protocolNumbers } from "../protocols.ts";
 import { type Attachments, openAttachments } from "./attachments.ts";
 import type { CaptureOptions, ProgramTotals } from "./contract.ts";
@@ -97,11 +97,13 @@ export interface KernelSide {
 
 /** @throws X0_FLOWS_KERNEL_CALL, X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_TOO_OLD */
 export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide {
-  const loaded = loadShipped(libc, {
-    flows: options.maxFlows,
-    events: options.ringBytes,
-    // Where nothing is timed, no memory is spent on it.
-    turns: options.services.some(({ application }) => isTimed(application)) ? 16_384 : 1,
+  const loaded = loadObject(libc, shippedPrograms(), {
+    maxEntries: {
+      flows: options.maxFlows,
+      events: options.ringBytes,
+      // Where nothing is timed, no memory is spent on it.
+      turns: options.services.some(({ application }) => isTimed(application)) ? 16_384 : 1,
+    },
   });
   const descriptors: number[] = [];
   const features: Feature[] = [];

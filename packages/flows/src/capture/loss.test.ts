@@ -5,8 +5,8 @@ import { beforeEach, expect, test } from "vitest";
 import { createNamespace, requireKernel } from "../../../../test/lab/index.ts";
 import { captureOptions, flowsConfigSchema } from "../config.ts";
 import { openLibc } from "../kernel/libc.ts";
+import { loadObject } from "../kernel/load.ts";
 import { shippedPrograms } from "../kernel/programs.ts";
-import { loadSkeleton } from "../kernel/skeleton.ts";
 import { benchKernel, benchMode } from "../testing/bench-programs.ts";
 import { observe } from "../testing/observed.ts";
 import { openCapture } from "./capture.ts";
@@ -58,6 +58,6 @@ test("loading survives the end of a child, which makes the verifier give up", ()
   const libc = openLibc();
   for (let round = 0; round < 12; round++) {
     spawnSync("true");
-    loadSkeleton(libc, shippedPrograms(), { flows: 1024, events: 4096 }).close();
+    loadObject(libc, shippedPrograms(), { maxEntries: { flows: 1024, events: 4096 } }).close();
   }
 });

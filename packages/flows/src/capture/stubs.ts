@@ -1,6 +1,9 @@
 /** Programs of a few instructions that stand before the shipped ones where those need to be told something. */
-import { attributes, command, loadProgram, mapAccess, programType } from "../kernel/bpf.ts";
+import { mapAccess } from "../kernel/bpf.ts";
+import { instruction, opcode } from "../kernel/instruction.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
+import { createMap } from "../kernel/map.ts";
+import { loadProgram, programType } from "../kernel/program.ts";
 
 export type Direction = "ingress" | "egress";
 
@@ -59,11 +62,13 @@ export function stubMaker(libc: Libc, programs: DevicePrograms): StubMaker {
 
 function jumpTable(libc: Libc, targets: readonly number[]): number {
   const MAP_TYPE_PROG_ARRAY = 3;
-  const { bytes, view } = attributes(72);
-  for (const [index, value] of [MAP_TYPE_PROG_ARRAY, 4, 4, targets.length].entries())
-    view.setUint32(index * 4, value, true);
-  const map = libc.bpf(command.mapCreate, bytes);
-  if (map < 0) throw kernelError("creating a program array", map);
+  const map = createMap(libc, {
+    name: "x0_jumps",
+    type: MAP_TYPE_PROG_ARRAY,
+    keyBytes: 4,
+    valueBytes: 4,
+    maxEntries: targets.length,
+  });
   const key = libc.allocate(4);
   const value = libc.allocate(4);
   try {
@@ -80,39 +85,24 @@ function jumpTable(libc: Libc, targets: readonly number[]): number {
   return map;
 }
 
-/** `cb[0] = namespace; cb[1] = ethernet; tail_call(jumps, slot); return TC_ACT_UNSPEC` (instruction-set.rst). */
+/** `cb[0] = namespace; cb[1] = ethernet; tail_call(jumps, slot); return TC_ACT_UNSPEC` */
 function stub(jumps: number, slot: number, namespace: number, ethernet: number): Uint8Array {
   const CB = 48;
   const TAIL_CALL = 12;
-  const instruction = (
-    code: number,
-    destination: number,
-    source: number,
-    offset: number,
-    immediate: number,
-  ): Uint8Array => {
-    const { bytes, view } = attributes(8);
-    bytes[0] = code;
-    bytes[1] = destination | (source << 4);
-    view.setInt16(2, offset, true);
-    view.setInt32(4, immediate, true);
-    return bytes;
-  };
-  const MOVE = 0xb7;
-  const STORE = 0x63;
+  const BY_DESCRIPTOR = 1;
   return new Uint8Array(
     Buffer.concat([
-      instruction(MOVE, 2, 0, 0, namespace),
-      instruction(STORE, 1, 2, CB, 0),
-      instruction(MOVE, 2, 0, 0, ethernet),
-      instruction(STORE, 1, 2, CB + 4, 0),
+      instruction(opcode.move, 2, 0, 0, namespace),
+      instruction(opcode.storeMemory32, 1, 2, CB, 0),
+      instruction(opcode.move, 2, 0, 0, ethernet),
+      instruction(opcode.storeMemory32, 1, 2, CB + 4, 0),
       // A 64-bit load of a map by its descriptor takes two slots.
-      instruction(0x18, 2, 1, 0, jumps),
+      instruction(opcode.load64, 2, BY_DESCRIPTOR, 0, jumps),
       instruction(0, 0, 0, 0, 0),
-      instruction(MOVE, 3, 0, 0, slot),
-      instruction(0x85, 0, 0, 0, TAIL_CALL),
-      instruction(MOVE, 0, 0, 0, -1),
-      instruction(0x95, 0, 0, 0, 0),
+      instruction(opcode.move, 3, 0, 0, slot),
+      instruction(opcode.call, 0, 0, 0, TAIL_CALL),
+      instruction(opcode.move, 0, 0, 0, -1),
+      instruction(opcode.exit, 0, 0, 0, 0),
     ]),
   );
 }

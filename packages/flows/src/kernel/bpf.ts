@@ -8,6 +8,8 @@ export const command = {
   mapDelete: 3,
   mapNextKey: 4,
   programLoad: 5,
+  objectPin: 6,
+  objectGet: 7,
   programTestRun: 10,
   objectInfo: 15,
   programQuery: 16,
@@ -16,12 +18,12 @@ export const command = {
   deleteBatch: 27,
   programIdToFd: 13,
   rawTracepointOpen: 17,
+  btfLoad: 18,
   linkCreate: 28,
+  linkUpdate: 29,
   enableStats: 32,
   iteratorCreate: 33,
 } as const;
-
-export const programType = { schedCls: 3, tracing: 26, syscall: 31 } as const;
 
 /** `enum bpf_attach_type`, only what we attach. */
 export const attachType = {
@@ -38,6 +40,7 @@ export const attachType = {
 
 const EAGAIN = -11;
 const ENOENT = -2;
+const F_REPLACE = 4;
 
 /** A zeroed attribute block and its view; the kernel wants everything after the known fields to be zero. */
 export function attributes(sizeBytes: number): {
@@ -146,6 +149,23 @@ export function createLink(libc: Libc, program: number, target: number, type: nu
 }
 
 /**
+ * Puts another program of the same kind in the place of a link's, without a moment between the two.
+ *
+ * @param old the program that it must have now; it fails with EPERM where another one is there.
+ * @returns 0, or the negative errno.
+ */
+export function updateLink(libc: Libc, link: number, program: number, old?: number): number {
+  const { bytes, view } = attributes(16);
+  view.setUint32(0, link, true);
+  view.setUint32(4, program, true);
+  if (old !== undefined) {
+    view.setUint32(8, F_REPLACE, true);
+    view.setUint32(12, old, true);
+  }
+  return libc.bpf(command.linkUpdate, bytes);
+}
+
+/**
  * Attaches to a tracepoint without tracefs.
  *
  * @param name of the tracepoint; none for a program that names it itself (tp_btf).
@@ -163,47 +183,6 @@ export function openRawTracepoint(libc: Libc, program: number, name?: string): n
     return libc.bpf(command.rawTracepointOpen, bytes);
   } finally {
     text.free();
-  }
-}
-
-/**
- * Loads a program given as raw instructions (8 bytes each), for stubs and tests.
- *
- * @throws X0_FLOWS_KERNEL_CALL
- */
-export function loadProgram(
-  libc: Libc,
-  options: {
-    readonly type: number;
-    readonly instructions: Uint8Array;
-    readonly name?: string;
-    readonly sleepable?: boolean;
-    readonly fds?: readonly number[];
-  },
-): number {
-  const { type, instructions, name = "x0", sleepable = false, fds = [] } = options;
-  const code = libc.allocate(instructions.length);
-  const license = libc.allocate(16);
-  const fdArray = libc.allocate(fds.length * 4);
-  try {
-    code.bytes.set(instructions);
-    license.bytes.set(new TextEncoder().encode("Dual BSD/GPL"));
-    for (const [index, fd] of fds.entries()) fdArray.view.setInt32(index * 4, fd, true);
-    const { bytes, view } = attributes(128);
-    view.setUint32(0, type, true);
-    view.setUint32(4, instructions.length / 8, true);
-    view.setBigUint64(8, code.address, true);
-    view.setBigUint64(16, license.address, true);
-    view.setUint32(44, sleepable ? 1 << 4 : 0, true);
-    bytes.set(new TextEncoder().encode(name.slice(0, 15)), 48);
-    if (fds.length > 0) view.setBigUint64(120, fdArray.address, true);
-    const fd = retrying(() => libc.bpf(command.programLoad, bytes));
-    if (fd < 0) throw kernelError(`loading the program ${name}`, fd);
-    return fd;
-  } finally {
-    code.free();
-    license.free();
-    fdArray.free();
   }
 }
 

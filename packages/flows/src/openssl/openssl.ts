@@ -9,7 +9,7 @@
 import type { Feature } from "@x0tta6bl4/core";
 import { mapAccess, openRawTracepoint } from "../kernel/bpf.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
-import { loadSkeleton } from "../kernel/skeleton.ts";
+import { loadObject } from "../kernel/load.ts";
 import { createExchangeReader, type OpensslExchange, type OpensslTotals } from "./exchanges.ts";
 import { opensslFiles } from "./mapped-files.ts";
 import { createProbedFiles } from "./probed-files.ts";
@@ -51,7 +51,7 @@ export function openOpenssl(
   const uprobe = uprobeType();
   if (uprobe === undefined)
     throw kernelError("probing OpenSSL", EOPNOTSUPP, "run a kernel with CONFIG_UPROBE_EVENTS");
-  const loaded = loadSkeleton(libc, opensslPrograms());
+  const loaded = loadObject(libc, opensslPrograms());
   const reader = createExchangeReader(libc, loaded.maps, onExchange);
   const files = createProbedFiles(libc, uprobe, loaded.programs);
   const access = mapAccess(libc);

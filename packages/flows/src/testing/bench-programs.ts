@@ -1,19 +1,19 @@
 /** The program of bpf/testing/bench.bpf.c: the shipped accounting code over many flows. For benches only. */
-import { readFileSync } from "node:fs";
 import { type KernelSide, totalsReader } from "../capture/kernel-side.ts";
 import { testRun } from "../kernel/bpf.ts";
 import type { Libc } from "../kernel/libc.ts";
+import { type Loaded, loadObject } from "../kernel/load.ts";
+import { type BpfObject, readObject } from "../kernel/object.ts";
 import type { MapName } from "../kernel/programs.ts";
-import { type Loaded, loadSkeleton, type Skeleton } from "../kernel/skeleton.ts";
 import { be16, bytesOf } from "./frames.ts";
-import { blobSections, mapNames, programNames } from "./generated/bench-layout.ts";
+import { mapNames, programNames } from "./generated/bench-layout.ts";
 
 /** `enum mode` of bench.bpf.c. */
 export const benchMode = { empty: 0, account: 1, fresh: 2 } as const;
 
-export function benchPrograms(): Skeleton<MapName, (typeof programNames)[number]> {
-  const blob = readFileSync(new URL("../../bpf/testing/bench.blob", import.meta.url));
-  return { blob, sections: blobSections, maps: mapNames, programs: programNames };
+export function benchPrograms(): BpfObject<MapName, (typeof programNames)[number]> {
+  const file = new URL("../../bpf/testing/bench.blob", import.meta.url);
+  return readObject(file, { maps: mapNames, programs: programNames });
 }
 
 /** A frame that carries `struct request`. */
@@ -51,7 +51,9 @@ export function benchKernel(
   libc: Libc,
   sizes: { readonly maxFlows: number; readonly ringBytes: number },
 ): BenchKernel {
-  const loaded = loadSkeleton(libc, benchPrograms(), { flows: sizes.maxFlows, events: sizes.ringBytes });
+  const loaded = loadObject(libc, benchPrograms(), {
+    maxEntries: { flows: sizes.maxFlows, events: sizes.ringBytes },
+  });
   const program = loaded.programs.x0_bench;
   return {
     program,

@@ -2,7 +2,6 @@
 
 export const programNames = ["x0_ssl_received","x0_ssl_write","x0_ssl_read","x0_ssl_read_ex","x0_ssl_free","x0_ssl_read_done"] as const;
 export const mapNames = ["named","received","calls","turns","exchanges","ssl_totals"] as const;
-export const blobSections = { dataBytes: 20968, instructionBytes: 4584 } as const;
 
 export const sslExchangeLayout = {
   size: 232,

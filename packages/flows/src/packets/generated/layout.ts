@@ -2,7 +2,6 @@
 
 export const programNames = ["x0_take_ingress","x0_take_egress","x0_take_ingress_cb","x0_take_egress_cb","x0_take_dropped"] as const;
 export const mapNames = ["captured_namespaces","packet_filter","scratches","packets","fragments","counts"] as const;
-export const blobSections = { dataBytes: 79224, instructionBytes: 4208 } as const;
 
 export const recordFlag = {
   egress: 1,
