@@ -10,7 +10,8 @@
  * address was learned by; the highest class wins, among equals the lowest id; none is the default.
  *
  * Two modes: ENFORCED holds the policies that are not in audit; ALL holds them all, and exists only where some are.
- * Denied by ENFORCED is a drop; denied by ALL alone is told as audit.
+ * Denied by ENFORCED is a drop; denied by ALL alone is told as audit; what both allow carries ENFORCED's id, or ALL's
+ * where ENFORCED has none.
  */
 
 /** `policy` = endpoint << 2 | mode << 1 | egress. */

@@ -1,0 +1,50 @@
+/** What the policy part asks of the capturing thread, which owns programs and maps. */
+import type { EncodedTables } from "../compile/encode.ts";
+import type { InForce } from "./generations.ts";
+
+/** A connection as its tuple; which side opened it does not matter. */
+export interface Tuple {
+  readonly protocol: number;
+  readonly source: { readonly ip: string; readonly port: number };
+  readonly destination: { readonly ip: string; readonly port: number };
+}
+
+export interface SwapRequest {
+  /** None ends all policy. */
+  readonly tables: EncodedTables | undefined;
+  /** Falls back to what holds now, by itself, unless it is confirmed in time. */
+  readonly confirmWithinMs?: number;
+  /** Whether loopback is judged too. */
+  readonly judgeLoopback: boolean;
+  /** Sessions that pass whatever the policy says, and the id of their verdicts. */
+  readonly exempt: { readonly id: number; readonly connections: readonly Tuple[] };
+}
+
+/** What the kernel side counted, and what holds there. */
+export interface EnforcementFigures {
+  readonly inForce: InForce;
+  readonly verdicts: number;
+  /** Allowed connections without room to be remembered: their answers are judged like packets of no connection. */
+  readonly unremembered: number;
+  readonly related: number;
+  /** Remembered connections. */
+  readonly connections: number;
+  /** By id of rule or default deny, since the agent's start. */
+  readonly rules: readonly RuleFigures[];
+}
+
+export interface RuleFigures {
+  readonly id: number;
+  readonly decision: "allow" | "audit" | "deny";
+  readonly flows: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface EnforcementCalls {
+  /** @returns the generation. */
+  swapPolicy(request: SwapRequest): number;
+  confirmPolicy(argument: undefined): boolean;
+  revertPolicy(argument: undefined): boolean;
+  policyFigures(argument: undefined): EnforcementFigures;
+}
