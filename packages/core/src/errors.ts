@@ -59,6 +59,7 @@ export const coreErrors = {
   X0_CORE_DATABASE_UNUSABLE: { when: "A database file cannot be opened or written.", exit: 1 },
   X0_CORE_DISK_FULL: { when: "The disk that holds the data folder has no room left.", exit: 1 },
   X0_CORE_INVALID_QUANTITY: { when: "A duration, size or time could not be read.", exit: 2 },
+  X0_CORE_SERVICE_TAKEN: { when: "Two parts of a node offer the same service.", exit: 1 },
   X0_CORE_STOP_TIMEOUT: { when: "A part did not stop within its deadline.", exit: 1 },
 } as const;
 

@@ -14,7 +14,17 @@ export type { BoundedQueue } from "./queue.ts";
 export { boundedQueue } from "./queue.ts";
 export type { Random } from "./random.ts";
 export { seededRandom } from "./random.ts";
-export type { AnyRoute, BytesRoute, Route, RouteRequest, StreamEvent, StreamRoute } from "./route.ts";
+export type {
+  AnyRoute,
+  BytesRoute,
+  Connection,
+  Route,
+  RouteRequest,
+  StreamEvent,
+  StreamRoute,
+} from "./route.ts";
+export type { ServiceKey, Services } from "./services.ts";
+export { createServices, serviceKey } from "./services.ts";
 export { siblingModule } from "./sibling.ts";
 export type { DatabaseOptions } from "./sqlite.ts";
 export { databaseError, openDatabase } from "./sqlite.ts";

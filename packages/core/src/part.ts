@@ -11,6 +11,7 @@ import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { AnyRoute } from "./route.ts";
+import type { Services } from "./services.ts";
 
 /** `off` is a choice or a missing privilege and says why; `degraded` works with a stated loss. */
 export type State = "on" | "degraded" | "off" | "failed";
@@ -49,6 +50,8 @@ export interface PartContext<Config> {
   readonly log: Log;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** What the parts of this node offer each other. */
+  readonly services: Services;
 }
 
 export interface DoctorEntry {

@@ -15,6 +15,14 @@ export interface RouteRequest {
   readonly body: unknown;
   /** Aborted when the client goes away or the node stops. */
   readonly signal: AbortSignal;
+  /** Over which TCP connection it came; undefined where by the Unix socket. */
+  readonly connection?: Connection;
+}
+
+/** As this host sees it. */
+export interface Connection {
+  readonly local: { readonly ip: string; readonly port: number };
+  readonly remote: { readonly ip: string; readonly port: number };
 }
 
 /** One JSON operation. `node` serves it and derives the OpenAPI document from the same schemas. */
@@ -22,6 +30,8 @@ export interface Route extends Described {
   readonly kind: "json";
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly body?: z.ZodType;
+  /** Default 1 MiB. */
+  readonly maxBodyBytes?: number;
   readonly response: z.ZodType;
   handle(request: RouteRequest): Promise<unknown>;
 }

@@ -6,6 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import {
   type Clock,
   coreFail,
+  createServices,
   type Log,
   messageOf,
   type PartDefinition,
@@ -65,12 +66,14 @@ export async function startAgent(options: AgentOptions, signal: AbortSignal): Pr
   const token = ensureToken(folder);
 
   const registry = createRegistry();
+  const services = createServices();
   const parts = options.parts.map((definition): NamedPart => {
     const context = {
       config: config.section(definition.name),
       dataDirectory: folder.path,
       clock,
       metrics: registry,
+      services,
     };
     return { name: definition.name, part: definition.create({ ...context, log: log.for(definition.name) }) };
   });

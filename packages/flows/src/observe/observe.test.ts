@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { buildApplication, buildRouteMap, run } from "@stricli/core";
 import type { AgentClient, CliContext, StreamEvent, X0Error } from "@x0tta6bl4/core";
@@ -48,6 +48,7 @@ interface Outcome {
 
 const nothing: AgentClient = {
   get: () => Promise.reject(new Error("no agent is to be asked")),
+  post: () => Promise.reject(new Error("no agent is to be asked")),
   stream: () => {
     throw new Error("no agent is to be asked");
   },
@@ -78,9 +79,13 @@ async function observe(
   const stderr = sink();
   const context: CliContext = {
     process: { stdout: stdout.stream, stderr: stderr.stream },
+    stdin: Readable.from([]),
     stdout: stdout.stream,
     stderr: stderr.stream,
+    env: {},
     agent,
+    dataDirectory: folder,
+    section: () => Promise.reject(new Error("no configuration is to be read")),
     signal,
     color: false,
   };

@@ -22,6 +22,7 @@ import { globalFlags, takeGlobalFlags } from "./globals.ts";
 
 export interface CliOptions {
   readonly argv: readonly string[];
+  readonly stdin: CliContext["stdin"];
   readonly stdout: CliContext["stdout"];
   readonly stderr: CliContext["stderr"];
   readonly env: Environment;

@@ -35,6 +35,19 @@ test("what the agent refuses is thrown with its code, hint and exit", async () =
   });
 });
 
+test("a body is sent as JSON and checked by its route", async () => {
+  const { client } = await started();
+  expect(await client.post("/api/v1/example", { word: "für" })).toEqual({ length: 3, from: null });
+  await expect(client.post("/api/v1/example", { word: 3 })).rejects.toMatchObject({
+    code: "X0_NODE_BAD_REQUEST",
+    exit: 2,
+  });
+  await expect(client.post("/api/v1/example", { word: "x".repeat(2000) })).rejects.toMatchObject({
+    code: "X0_NODE_BAD_REQUEST",
+    exit: 2,
+  });
+});
+
 test("a stream gives events until it is aborted, and then ends in silence", async () => {
   const { client, example } = await started();
   const controller = new AbortController();

@@ -10,12 +10,16 @@ type Query = Readonly<Record<string, string>>;
 export function agentClient(sockets: readonly string[]): AgentClient {
   return {
     async get(path, query = {}) {
-      const response = await open(sockets, path, query);
+      const response = await open(sockets, { path, query });
+      return JSON.parse(await text(response)) as unknown;
+    },
+    async post(path, body) {
+      const response = await open(sockets, { path, query: {}, body });
       return JSON.parse(await text(response)) as unknown;
     },
     async *stream(path, query, signal) {
       try {
-        const response = await open(sockets, path, query, signal);
+        const response = await open(sockets, { path, query, signal });
         for await (const event of readEvents(response)) {
           if (event.event === "error") throw revive(event.data as WireError, 1);
           yield event;
@@ -27,7 +31,7 @@ export function agentClient(sockets: readonly string[]): AgentClient {
     async *bytes(path, query, signal) {
       let response: IncomingMessage | undefined;
       try {
-        response = await open(sockets, path, query, signal);
+        response = await open(sockets, { path, query, signal });
         for await (const chunk of response) yield chunk as Buffer;
       } catch (error) {
         if (signal.aborted) return;
@@ -42,12 +46,18 @@ export function agentClient(sockets: readonly string[]): AgentClient {
   };
 }
 
+interface Call {
+  readonly path: string;
+  readonly query: Query;
+  /** GET without, POST with it. */
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+}
+
 /** @throws X0_NODE_NO_AGENT, X0_NODE_SOCKET_DENIED, X0_NODE_SOCKET, and what the agent answered */
 async function open(
   sockets: readonly string[],
-  path: string,
-  query: Query,
-  signal?: AbortSignal,
+  { path, query, body, signal }: Call,
 ): Promise<IncomingMessage> {
   const search = new URLSearchParams(query).toString();
   const target = search === "" ? path : `${path}?${search}`;
@@ -56,9 +66,10 @@ async function open(
       socketPath,
       path: target,
       host: "x0",
+      ...(body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" } }),
       ...(signal === undefined ? {} : { signal }),
     });
-    call.end();
+    call.end(body === undefined ? undefined : JSON.stringify(body));
     try {
       const [response] = (await once(call, "response")) as [IncomingMessage];
       if (response.statusCode === 200) return response;

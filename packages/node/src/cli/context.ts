@@ -12,12 +12,12 @@ import type { PartEntry } from "../parts.ts";
 /** What the node's own commands use beyond what a part's command may. */
 export interface NodeContext extends CliContext {
   readonly flags: GlobalFlags;
-  readonly env: Environment;
   readonly places: Places;
   loadParts(): Promise<readonly PartDefinition[]>;
 }
 
 export interface ContextOptions {
+  readonly stdin: CliContext["stdin"];
   readonly stdout: CliContext["stdout"];
   readonly stderr: CliContext["stderr"];
   readonly env: Environment;
@@ -27,10 +27,12 @@ export interface ContextOptions {
 }
 
 export function nodeContext(options: ContextOptions): NodeContext {
-  const { stdout, stderr, env, flags, signal } = options;
+  const { stdin, stdout, stderr, env, flags, signal } = options;
   const places = findPlaces(flags, env);
+  const loadParts = () => Promise.all(options.parts.map((part) => part.load()));
   return {
     process: { stdout, stderr },
+    stdin,
     stdout,
     stderr,
     env,
@@ -39,7 +41,15 @@ export function nodeContext(options: ContextOptions): NodeContext {
     signal,
     color: stdout.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb",
     agent: lazyClient(socketsOf(places)),
-    loadParts: () => Promise.all(options.parts.map((part) => part.load())),
+    dataDirectory: places.dataDirectory.path,
+    async section(name) {
+      const [{ loadConfig }, { sectionsOf }] = await Promise.all([
+        import("../config/load.ts"),
+        import("../config/sections.ts"),
+      ]);
+      return loadConfig({ sections: sectionsOf(await loadParts()), places, env, flags }).section(name);
+    },
+    loadParts,
   };
 }
 
@@ -56,6 +66,7 @@ function lazyClient(sockets: readonly string[]): AgentClient {
   const client = async () => (await import("./client.ts")).agentClient(sockets);
   return {
     get: async (path, query) => (await client()).get(path, query),
+    post: async (path, body) => (await client()).post(path, body),
     async *stream(path, query, signal) {
       yield* (await client()).stream(path, query, signal);
     },

@@ -20,6 +20,7 @@ process.on("uncaughtException", (error) => {
 
 const code = await runCli({
   argv: process.argv.slice(2),
+  stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,

@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import type { AnyRoute, BytesRoute, Log, RouteRequest, StreamRoute } from "@x0tta6bl4/core";
+import type { AnyRoute, BytesRoute, Connection, Log, RouteRequest, StreamRoute } from "@x0tta6bl4/core";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { nearest } from "../config/nearest.ts";
@@ -35,6 +36,7 @@ export function addRoute(app: FastifyInstance, route: AnyRoute, options: RouteOp
       method: route.method,
       url: route.path,
       config,
+      ...(route.maxBodyBytes === undefined ? {} : { bodyLimit: route.maxBodyBytes }),
       handler: async (request, reply) => {
         options.checkReady();
         const result = await route.handle(parse(route, request, reply, options));
@@ -115,7 +117,19 @@ function parse(
   const leave = (): void => gone.abort();
   reply.raw.once("close", leave);
   reply.raw.once("error", leave);
-  return { query, body, signal: AbortSignal.any([gone.signal, stopping]) };
+  const signal = AbortSignal.any([gone.signal, stopping]);
+  const connection = connectionOf(request.raw.socket);
+  return { query, body, signal, ...(connection === undefined ? {} : { connection }) };
+}
+
+function connectionOf(socket: Socket): Connection | undefined {
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  if (localAddress === undefined || localPort === undefined) return undefined;
+  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  return {
+    local: { ip: localAddress, port: localPort },
+    remote: { ip: remoteAddress, port: remotePort },
+  };
 }
 
 /** Strict: a parameter that is silently ignored would give an answer to another question. */

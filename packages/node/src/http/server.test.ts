@@ -20,6 +20,16 @@ test("a route gets its parsed query and answers JSON", async () => {
   expect(JSON.parse((await get("/api/v1/example")).body)).toEqual({ count: 1, since: null });
 });
 
+test("a route is told over which connection it was asked", async () => {
+  const { agent, port } = await started();
+  const response = await fetch(`${agent.url}/api/v1/example`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${agent.token}`, "content-type": "application/json" },
+    body: JSON.stringify({ word: "four" }),
+  });
+  expect(await response.json()).toEqual({ length: 4, from: `127.0.0.1 to ${port}` });
+});
+
 test.each([
   ["/api/v1/example?cuont=1", 400, { code: "X0_NODE_BAD_REQUEST", hint: "did you mean count?" }],
   [

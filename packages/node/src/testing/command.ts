@@ -53,11 +53,14 @@ export async function runX0(
   argv: readonly string[],
   parts: readonly PartEntry[] = [],
   env: Readonly<Record<string, string>> = {},
+  input = "",
 ): Promise<Outcome> {
+  const stdin = new PassThrough().end(input);
   const stdout = new PassThrough();
   const stderr = new PassThrough();
   const code = await runCli({
     argv,
+    stdin,
     stdout,
     stderr,
     parts,

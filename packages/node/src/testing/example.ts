@@ -60,6 +60,19 @@ export function examplePart({ name = "example", events = [], ...hooks }: Example
         },
       },
       {
+        kind: "json",
+        method: "POST",
+        path: `/api/v1/${name}`,
+        summary: "Tells how long a word is, and whence it came.",
+        body: z.object({ word: z.string() }),
+        maxBodyBytes: 2000,
+        response: z.object({ length: z.number(), from: z.string().nullable() }),
+        handle: async ({ body, connection }) => ({
+          length: (body as { word: string }).word.length,
+          from: connection === undefined ? null : `${connection.remote.ip} to ${connection.local.port}`,
+        }),
+      },
+      {
         kind: "stream",
         path: `/api/v1/${name}/stream`,
         summary: "What the test feeds.",
