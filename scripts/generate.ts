@@ -49,6 +49,11 @@ const objects: readonly BpfObject[] = [
     blob: "bpf/testing/bench.blob",
     layout: "src/testing/generated/bench-layout.ts",
   },
+  {
+    sources: ["testing/loader.bpf.c"],
+    blob: "bpf/testing/loader.blob",
+    layout: "src/testing/generated/loader-layout.ts",
+  },
 ];
 
 const check = process.argv.includes("--check");

@@ -54,13 +54,16 @@ function linkProgram(
   mapOf: (symbol: ElfSymbol) => number,
 ): ProgramDefinition {
   const placed: Placed[] = [];
+  const code: Uint8Array[] = [];
   let length = 0;
   const place = (symbol: ElfSymbol): Placed => {
     const count = symbol.sizeBytes / INSTRUCTION;
     const section = elf.sections[symbol.section] as Section;
     const added = { symbol, section, from: symbol.value / INSTRUCTION, to: length, count };
-    placed.push(added);
+    const index = placed.push(added) - 1;
     length += count;
+    // What it calls first comes right behind it, in libbpf's order, so that results can be compared with libbpf's.
+    code[index] = relocate(elf, added, callee, mapOf);
     return added;
   };
   /** Where the program has the function that begins with an instruction of `.text`. */
@@ -73,10 +76,7 @@ function linkProgram(
     if (symbol === undefined) throw new Error(`${main.name} calls what is no function of ${TEXT}`);
     return place(symbol).to;
   };
-  const code: Uint8Array[] = [];
   place(main);
-  // Grows while it is walked: a function is placed when the first call to it is met.
-  for (const part of placed) code.push(relocate(elf, part, callee, mapOf));
   const records = (info: InfoKind): Uint8Array =>
     joined(
       placed.flatMap(({ section, from, to, count }) =>

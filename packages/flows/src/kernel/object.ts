@@ -83,9 +83,11 @@ export function decodeObject(file: Uint8Array): BpfObject<string, string> {
     throw damaged("a file of BPF programs does not begin as one");
   if (header.readUInt16LE(magic.length) !== version)
     throw damaged(`a file of BPF programs has version ${header.readUInt16LE(magic.length)}, not ${version}`);
-  const content = file.subarray(headerBytes + checksumBytes);
+  const contentAt = headerBytes + checksumBytes;
+  // Not of Buffer, whose slices share their bytes.
+  const content = new Uint8Array(file.buffer, file.byteOffset).subarray(contentAt, file.length);
   const checksum = createHash("sha256").update(content).digest();
-  if (!checksum.equals(file.subarray(headerBytes, headerBytes + checksumBytes)))
+  if (!checksum.equals(file.subarray(headerBytes, contentAt)))
     throw damaged("a file of BPF programs is not what was written");
   const cursor = cursorOver(content);
   const object = {
