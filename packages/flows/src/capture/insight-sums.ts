@@ -1,6 +1,6 @@
 /** Sums of what insight tells, for metrics: totals since the start, histograms by bucket. */
 
-import type { Application } from "../application.ts";
+import { type Application, applications } from "../application.ts";
 import type { ScanEvent } from "../event.ts";
 import { rcodeName } from "../insight/dns-codes.ts";
 import type { DnsTransaction } from "../insight/dns-tracker.ts";
@@ -27,11 +27,11 @@ export interface InsightSums {
 export function createInsightSums(bounds: SumBounds): InsightSums {
   const rcodes = new Map<string, number>();
   const unread = new Map<Application, number>();
-  const outcomes = new Map<string, number>();
+  /** By application: requests that went well, and that did not. */
+  const outcomes = applications.map(() => ({ ok: 0, error: 0, latency: createSum(bounds.request) }));
   const scans = new Map<ScanEvent["scan"], number>();
   const dnsLatency = createSum(bounds.dns);
   const connects = createSum(bounds.connect);
-  const latencies = new Map<Application, Sum>();
   let retransmits = 0;
   const add = <Key>(map: Map<Key, number>, key: Key): void => void map.set(key, (map.get(key) ?? 0) + 1);
   return {
@@ -45,10 +45,10 @@ export function createInsightSums(bounds: SumBounds): InsightSums {
       retransmits += segments;
     },
     request(application, isError, seconds) {
-      add(outcomes, `${application} ${isError ? "error" : "ok"}`);
-      const sum = latencies.get(application) ?? createSum(bounds.request);
-      latencies.set(application, sum);
-      sum.observe(seconds);
+      const outcome = outcomes[applications.indexOf(application)] as (typeof outcomes)[number];
+      if (isError) outcome.error++;
+      else outcome.ok++;
+      outcome.latency.observe(seconds);
     },
     scan: (kind) => add(scans, kind),
     totals: () => ({
@@ -56,8 +56,14 @@ export function createInsightSums(bounds: SumBounds): InsightSums {
       dnsLatency: dnsLatency.value(),
       connects: connects.value(),
       retransmits,
-      requests: [...outcomes].map(([key, count]) => [...(key.split(" ") as [string, string]), count]),
-      requestLatency: [...latencies].map(([application, sum]) => [application, sum.value()]),
+      requests: outcomes.flatMap(({ ok, error }, index) =>
+        (["ok", "error"] as const)
+          .map((outcome) => [applications[index] as Application, outcome, { ok, error }[outcome]] as const)
+          .filter(([, , count]) => count > 0),
+      ),
+      requestLatency: outcomes.flatMap(({ ok, error, latency }, index) =>
+        ok + error === 0 ? [] : [[applications[index] as Application, latency.value()] as const],
+      ),
       unread: [...unread],
       scans: [...scans],
     }),

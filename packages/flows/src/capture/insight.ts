@@ -18,11 +18,17 @@ import { dnsType, dnsTypeName, rcodeName } from "../insight/dns-codes.ts";
 import { createDnsTracker, type DnsTransaction } from "../insight/dns-tracker.ts";
 import { createNameTable, type NameTable } from "../insight/names.ts";
 import { recogniseQuic } from "../insight/quic.ts";
-import { type RequestHead, type RequestProtocol, requestHeads } from "../insight/requests.ts";
+import {
+  type HeadParser,
+  type RequestHead,
+  type RequestProtocol,
+  requestHeads,
+} from "../insight/requests.ts";
 import { createHelloReader } from "../insight/tls.ts";
 import { partiesOf } from "../parties.ts";
 import { protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
 import type { Names } from "./describe.ts";
+import { createHeadBytes } from "./head-bytes.ts";
 import type { InsightSums } from "./insight-sums.ts";
 import type { LearnedStore } from "./learned-store.ts";
 import { namespaceOf, openedBySecond, protocolOf, u64, word } from "./table.ts";
@@ -74,6 +80,9 @@ export function createInsight(options: InsightOptions): Insight {
   const tracker = createDnsTracker({ onTransaction: answered });
   /** By flow id: requests that were answered "100 Continue". */
   const interim = new Map<number, { readonly head: RequestHead; readonly timeNs: number }>();
+
+  const requestBytes = createHeadBytes(128);
+  const answerBytes = createHeadBytes(64);
 
   const time = (monotonicNs: number): string => new Date(places.wallMs(monotonicNs)).toISOString();
   const slotOf = (id: number): number => flows.slotOfId(id >>> 0, Math.floor(id / 2 ** 32));
@@ -162,32 +171,45 @@ export function createInsight(options: InsightOptions): Insight {
       }
     },
     exchange(words, at) {
-      const id = u64(words, at + exchangeEventLayout.id / 4);
+      const idAt = at + exchangeEventLayout.id / 4;
+      const slot = flows.slotOfId(words[idAt] as number, words[idAt + 1] as number);
+      if (slot < 0) return;
       const application = applications[
         (words[at + exchangeEventLayout.application / 4] as number) - 1
       ] as RequestProtocol;
-      const slot = slotOf(id);
-      if (slot < 0) return;
-      const part = (where: number, length: number): Uint8Array =>
-        bytesAt(words, at + where / 4, words[at + length / 4] as number);
       const parser = requestHeads[application];
-      const earlier = interim.get(id);
-      const head =
-        parser.request(part(exchangeEventLayout.request, exchangeEventLayout.requestLength)) ?? earlier?.head;
-      const answer = parser.answer(part(exchangeEventLayout.response, exchangeEventLayout.responseLength));
-      if (head === undefined || answer === undefined) return sums.unread(application);
+      const request = requestBytes(
+        words,
+        at + exchangeEventLayout.request / 4,
+        words[at + exchangeEventLayout.requestLength / 4] as number,
+      );
+      const answer = parser.answer(
+        answerBytes(
+          words,
+          at + exchangeEventLayout.response / 4,
+          words[at + exchangeEventLayout.responseLength / 4] as number,
+        ),
+      );
+      const id = u64(words, idAt);
+      const earlier = interim.size === 0 ? undefined : interim.get(id);
+      const isWanted = options.wantsRequests();
+      const isTold = isWanted || answer?.isInterim === true;
+      const head = isTold ? (parser.request(request) ?? earlier?.head) : undefined;
+      const isKnown = head !== undefined || earlier !== undefined || (!isTold && isRequest(parser, request));
+      if (!isKnown || answer === undefined) return sums.unread(application);
       const sentNs = u64(words, at + exchangeEventLayout.timeNs / 4);
       if (answer.isInterim) {
+        if (head === undefined) return;
         if (interim.size >= MOST_INTERIM) interim.delete(interim.keys().next().value as number);
         interim.set(id, earlier ?? { head, timeNs: sentNs });
         return;
       }
-      interim.delete(id);
+      if (earlier !== undefined) interim.delete(id);
       const beganNs = earlier?.timeNs ?? sentNs;
       const latencyNs = u64(words, at + exchangeEventLayout.latencyNs / 4) + sentNs - beganNs;
       learned.addRequest(slot, answer.isError, latencyNs / 1000);
       sums.request(application, answer.isError, latencyNs / 1e9);
-      if (!options.wantsRequests()) return;
+      if (!isWanted || head === undefined) return;
       emit({
         kind: "request",
         ...partiesOf(flows.flow(slot), time(beganNs + latencyNs)),
@@ -245,8 +267,12 @@ export function createInsight(options: InsightOptions): Insight {
       tracker.expire(nowNs);
     },
     ended(id) {
-      interim.delete(id);
-      hellos.forget(id);
+      if (interim.size > 0) interim.delete(id);
+      if (hellos.flows > 0) hellos.forget(id);
     },
   };
+}
+
+function isRequest(parser: HeadParser, bytes: Uint8Array): boolean {
+  return parser.isRequest?.(bytes) ?? parser.request(bytes) !== undefined;
 }

@@ -13,10 +13,19 @@ const methods = `
   .trim()
   .split(/\s+/)
   .map((name) => ({ name, bytes: Uint8Array.from(`${name} `, (character) => character.charCodeAt(0)) }));
+/** By their first letter: most requests are compared with one of them. */
+const methodsByLetter = Array.from({ length: 256 }, (_, letter) =>
+  methods.filter(({ bytes }) => bytes[0] === letter),
+);
 
 export const httpHeads: HeadParser = {
+  isRequest(bytes) {
+    const method = methodOf(bytes);
+    return method !== undefined && hasTarget(bytes, method.bytes.length, method.name === "CONNECT");
+  },
+
   request(bytes): RequestHead | undefined {
-    const method = methods.find(({ bytes: start }) => startsWith(bytes, start));
+    const method = methodOf(bytes);
     if (method === undefined) return undefined;
     const target = targetOf(bytes, method.bytes.length, method.name === "CONNECT");
     return target === undefined ? undefined : { method: method.name, target, isAnswered: true };
@@ -38,11 +47,22 @@ const answers: readonly AnswerHead[] = Array.from({ length: 500 }, (_, index) =>
   return { status: String(code), isError: code >= 500, isInterim: code < 200 && code !== 101 };
 });
 
+function methodOf(bytes: Uint8Array): (typeof methods)[number] | undefined {
+  for (const method of methodsByLetter[bytes[0] ?? 0] ?? [])
+    if (startsWith(bytes, method.bytes)) return method;
+  return undefined;
+}
+
 function digit(bytes: Uint8Array, at: number): number {
   return (bytes[at] as number) - 0x30;
 }
 
 const version = Uint8Array.from("HTTP/1.", (character) => character.charCodeAt(0));
+
+/** Whether `targetOf` finds one. */
+function hasTarget(bytes: Uint8Array, start: number, isConnect: boolean): boolean {
+  return bytes[start] === 0x2f || targetOf(bytes, start, isConnect) !== undefined;
+}
 
 /**
  * The path of the four forms of RFC 9112 §3.2: without query, fragment, parameters and user, any of which may be

@@ -18,7 +18,7 @@ const samples = [
 
 test.each(requestProtocols)("fuzzing %s: 100,000 mutated heads", (protocol) => {
   const random = seededRandom(80);
-  const { request, answer } = requestHeads[protocol];
+  const { request, answer, isRequest } = requestHeads[protocol];
   let read = 0;
   for (let round = 0; round < 100_000; round++) {
     const bytes = mutated(random, samples);
@@ -31,6 +31,8 @@ test.each(requestProtocols)("fuzzing %s: 100,000 mutated heads", (protocol) => {
       (asked?.target ?? "").length <= 512 &&
       /^[0-9A-Za-z]{0,16}$/.test(answered?.status ?? "");
     if (!isShown) expect.fail(`round ${round}: ${JSON.stringify([asked, answered])}`);
+    if (isRequest !== undefined && isRequest(bytes.subarray(0, 128)) !== (asked !== undefined))
+      expect.fail(`round ${round}: ${JSON.stringify(asked)}, unlike isRequest`);
   }
   expect(read).toBeGreaterThan(5000);
 });

@@ -24,10 +24,12 @@ export interface AnswerHead {
   readonly isInterim: boolean;
 }
 
-/** Both take the first bytes of what one side sent; undefined for what is not this protocol. */
+/** All take the first bytes of what one side sent; undefined for what is not this protocol. */
 export interface HeadParser {
   /** @param bytes 128 are enough. */
   request(bytes: Uint8Array): RequestHead | undefined;
+  /** Whether `request` would give one, where that costs less: sums need to know no more. */
+  isRequest?(bytes: Uint8Array): boolean;
   /** @param bytes 64 are enough. */
   answer(bytes: Uint8Array): AnswerHead | undefined;
 }
