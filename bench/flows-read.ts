@@ -100,7 +100,7 @@ async function consume(
     running = false;
   });
   while (running) {
-    await sleep(pollDelayMs(capture.drain()));
+    await sleep(pollDelayMs(capture.drain(), options.ringBytes));
   }
   const { produced, elapsedMs } = await finished;
   clearInterval(reader);

@@ -63,9 +63,16 @@ const FIND_OWNERS_MS = 5000;
 /** Events that wait for followers: those of a second. */
 const MOST_NEWS = 2000;
 
-/** How long the ring may wait after a drain of so many events: a busy one is read often, a quiet one rarely. */
-export function pollDelayMs(events: number): number {
-  return events > 0 ? 5 : 20;
+/** Bytes of most events: flows, and exchanges. */
+const EVENT_BYTES = 160;
+
+/**
+ * How long the ring may wait after a drain of so many events. Each wake-up costs as much as dozens of events, so it
+ * waits as long as people do not notice, unless more than a sixteenth of it was full: the default ring then has room
+ * for a million events a second.
+ */
+export function pollDelayMs(events: number, ringBytes: number): number {
+  return events * EVENT_BYTES > ringBytes / 16 ? 5 : 20;
 }
 
 export interface Capture {

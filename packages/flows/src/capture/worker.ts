@@ -42,7 +42,7 @@ const server = serveChannel<CaptureContract>(port, {
     };
     setImmediate(attachRest);
     const drain = (): void => {
-      timer = setTimeout(drain, pollDelayMs(opening.drain()));
+      timer = setTimeout(drain, pollDelayMs(opening.drain(), options.ringBytes));
     };
     drain();
     let nextReadMs = 0;
