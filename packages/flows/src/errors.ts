@@ -34,6 +34,7 @@ export const flowsErrors = {
   X0_FLOWS_PACKETS_UNWRITABLE: { when: "The file of a packet capture cannot be written.", exit: 1 },
   X0_FLOWS_PROGRAMS_DAMAGED: { when: "A file of BPF programs is not what was installed.", exit: 1 },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
+  X0_POLICY_TOO_LARGE: { when: "Policies need more entries than the kernel's table may hold.", exit: 1 },
 } as const;
 
 export const flowsFail: Fail<typeof flowsErrors> = errorsOf(flowsErrors);

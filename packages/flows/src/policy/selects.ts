@@ -1,4 +1,4 @@
-import type { Labels, LabelSelector } from "./model.ts";
+import type { LabelSelector, Labels } from "./model.ts";
 
 /** Kubernetes' meaning: what lacks the key fulfils `NotIn`. */
 export function selectsLabels(selector: LabelSelector, labels: Labels): boolean {

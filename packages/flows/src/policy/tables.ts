@@ -1,13 +1,19 @@
 /**
  * The form in which the kernel side evaluates: one longest-prefix table a generation, which holds three things.
  *
- * - *Peers*: address → peer number. Equal sets of matching selectors share one.
- * - *Endpoints*: endpoint, direction and mode → whether it is selected and what its default is.
+ * - *Peers*: address → peer number, and `wider`. Equal sets of matching rules share one. No entry: ANY_PEER.
+ * - *Endpoints*: endpoint, direction and mode → whether it is selected, what its default is, and the policy number
+ *   under which its rules stand: endpoints that the same specs select share them.
  * - *Rules*: policy, peer, protocol, port → class and id. What overlaps is settled when the table is made, so each
- *   look-up gives the final answer of its (policy, peer).
+ *   look-up gives the final answer of its (policy, peer). Class `none` is an answer too: nothing here decides.
  *
- * A verdict looks up the rules of (policy, ANY_PEER), of (policy, peer) and of (policy, name) for each name that the
- * address was learned by; the highest class wins, among equals the lowest id; none is the default.
+ * A verdict looks up the rules of (policy, ANY_PEER), of (policy, peer), of (policy, wider) where `wider` is not
+ * ANY_PEER, and of (policy, name) for each name that an address of the world was learned by; the highest class wins,
+ * among equals the lowest id; none is the default.
+ *
+ * A fragment whose ports are unknown is looked up with 8 bits of protocol and port instead of 24. An entry of at most 8
+ * bits is the answer of the rules for every port alone, and all others have 9 or more, so that the shorter look-up
+ * gives exactly their answer.
  *
  * Two modes: ENFORCED holds the policies that are not in audit; ALL holds them all, and exists only where some are.
  * Denied by ENFORCED is a drop; denied by ALL alone is told as audit; what both allow carries ENFORCED's id, or ALL's
@@ -36,12 +42,16 @@ export interface PeerEntry {
   readonly address: Uint8Array;
   readonly bits: number;
   readonly peer: number;
+  /** A second peer number that holds besides, ANY_PEER for none. */
+  readonly wider: number;
 }
 
 export interface EndpointEntry {
   readonly policy: number;
   /** Id of the default deny, 0 where what no rule decides is allowed. */
   readonly defaultDenyId: number;
+  /** The policy whose rules hold. */
+  readonly rules: number;
 }
 
 export interface RuleEntry {
@@ -50,7 +60,7 @@ export interface RuleEntry {
   /** 0 with bits 0: every protocol. */
   readonly protocol: number;
   readonly port: number;
-  /** Of protocol and port together: 0, or 8 to 24. */
+  /** Of protocol and port together: 0, or 8 to 24; 0 and 8 hold for unknown ports too. */
   readonly bits: number;
   readonly class: RuleClass;
   readonly id: number;

@@ -15,7 +15,9 @@ export function isIn({ bytes, bits }: Prefix, address: Uint8Array): boolean {
   const whole = bits >> 3;
   for (let index = 0; index < whole; index++) if (bytes[index] !== address[index]) return false;
   const rest = bits & 7;
-  return rest === 0 || (((bytes[whole] as number) ^ (address[whole] as number)) & (0xff00 >> rest) & 0xff) === 0;
+  return (
+    rest === 0 || (((bytes[whole] as number) ^ (address[whole] as number)) & (0xff00 >> rest) & 0xff) === 0
+  );
 }
 
 /**

@@ -1,0 +1,40 @@
+import { flowsFail } from "../../errors.ts";
+import { ANY_PEER } from "../tables.ts";
+import { MAX_MEETINGS } from "./limits.ts";
+
+/** Peers by number, each standing for the rules that select it. */
+export interface Cells {
+  /** @param rules ascending. @returns ANY_PEER for none. @throws X0_POLICY_TOO_LARGE */
+  numberOf(rules: readonly number[]): number;
+  readonly rulesOf: (peer: number) => readonly number[];
+  /** From 1 on. */
+  readonly numbers: () => Iterable<number>;
+}
+
+export function createCells(): Cells {
+  const byRules = new Map<string, number>();
+  const cells: (readonly number[])[] = [[]];
+  let meetings = 0;
+  return {
+    numberOf(rules) {
+      if (rules.length === 0) return ANY_PEER;
+      const key = rules.join();
+      let number = byRules.get(key);
+      if (number === undefined) {
+        meetings += rules.length;
+        if (meetings > MAX_MEETINGS) {
+          throw flowsFail(
+            "X0_POLICY_TOO_LARGE",
+            `rules and the peers they select meet in more than ${MAX_MEETINGS} pairs`,
+            { hint: "let fewer prefixes overlap, or name them in one rule" },
+          );
+        }
+        number = cells.push(rules) - 1;
+        byRules.set(key, number);
+      }
+      return number;
+    },
+    rulesOf: (peer) => cells[peer] as readonly number[],
+    numbers: () => cells.keys().drop(1),
+  };
+}

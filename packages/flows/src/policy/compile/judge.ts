@@ -1,0 +1,108 @@
+/**
+ * Verdicts from the tables as the kernel takes them: what rehearses many flows, and holds the tables against the naive
+ * evaluator. A verdict costs a few look-ups, however many rules there are.
+ */
+import { nameMatches } from "../language/dns-names.ts";
+import type { Attempt, Prefix, Verdict } from "../model.ts";
+import {
+  ANY_PEER,
+  type EndpointEntry,
+  mode,
+  type NameEntry,
+  policyNumber,
+  type RuleEntry,
+  ruleClass,
+  type Tables,
+  WORKLOAD_PEER,
+} from "../tables.ts";
+import { longestMatch, parentsOf } from "./prefix-tree.ts";
+
+const PROTOCOL_BITS = 8;
+const ALL_BITS = 24;
+
+/** The rules of one policy and peer: by length in bits, then by those bits. */
+type RulesOfPeer = (Map<number, RuleEntry> | undefined)[];
+
+/** @param names of an address of the world: those of nodes' addresses count for nothing. */
+export function judgeBy(
+  { peers, endpoints, rules, names: entries }: Tables,
+  names: (address: Uint8Array) => readonly string[],
+): (attempt: Attempt) => Verdict {
+  const endpointOf = new Map(endpoints.map((entry) => [entry.policy, entry]));
+  const rulesOf = new Map<number, Map<number, RulesOfPeer>>();
+  for (const rule of rules) place(rulesOf, rule);
+  const prefixes: Prefix[] = peers.map(({ address, bits }) => ({ bytes: address, bits }));
+  const parents = parentsOf(prefixes);
+
+  const peersOf = ({ address, workload }: Attempt["peer"]): number[] => {
+    if (workload !== undefined) return [ANY_PEER, (WORKLOAD_PEER | workload) >>> 0];
+    const entry = peers[longestMatch(prefixes, parents, address)];
+    const here = entry === undefined ? [ANY_PEER] : [ANY_PEER, entry.peer, entry.wider];
+    if (entries.length === 0) return here;
+    const known = names(address);
+    return here.concat(
+      entries
+        .filter((name) => known.some((text) => nameMatches(selectorOf(name), text)))
+        .map(({ peer }) => peer),
+    );
+  };
+
+  const verdict = (
+    endpoint: EndpointEntry | undefined,
+    attempt: Attempt,
+    asked: readonly number[],
+  ): Verdict => {
+    if (endpoint === undefined) return { decision: "allow", id: 0 };
+    const policy = rulesOf.get(endpoint.rules);
+    let best: RuleEntry | undefined;
+    for (const peer of asked) {
+      const rule = find(policy?.get(peer), attempt);
+      if (rule === undefined || rule.class === ruleClass.none) continue;
+      if (best === undefined || rule.class > best.class || (rule.class === best.class && rule.id < best.id)) {
+        best = rule;
+      }
+    }
+    if (best !== undefined)
+      return { decision: best.class === ruleClass.deny ? "deny" : "allow", id: best.id };
+    return { decision: endpoint.defaultDenyId === 0 ? "allow" : "deny", id: endpoint.defaultDenyId };
+  };
+
+  return (attempt) => {
+    const isEgress = attempt.direction === "egress";
+    const endpointIn = (which: number): EndpointEntry | undefined =>
+      endpointOf.get(policyNumber(attempt.endpoint, which, isEgress));
+    const asked = peersOf(attempt.peer);
+    const enforced = verdict(endpointIn(mode.enforced), attempt, asked);
+    if (enforced.decision === "deny") return enforced;
+    const all = verdict(endpointIn(mode.all), attempt, asked);
+    if (all.decision === "deny") return { decision: "audit", id: all.id };
+    return enforced.id === 0 ? all : enforced;
+  };
+}
+
+function place(rulesOf: Map<number, Map<number, RulesOfPeer>>, rule: RuleEntry): void {
+  const policy = rulesOf.get(rule.policy) ?? new Map<number, RulesOfPeer>();
+  const peer = policy.get(rule.peer) ?? [];
+  const sameLength = peer[rule.bits] ?? new Map<number, RuleEntry>();
+  sameLength.set(leading(rule.protocol, rule.port, rule.bits), rule);
+  peer[rule.bits] = sameLength;
+  policy.set(rule.peer, peer);
+  rulesOf.set(rule.policy, policy);
+}
+
+function find(rules: RulesOfPeer | undefined, { protocol, port }: Attempt): RuleEntry | undefined {
+  if (rules === undefined) return undefined;
+  for (let bits = port === undefined ? PROTOCOL_BITS : ALL_BITS; bits >= 0; bits--) {
+    const found = rules[bits]?.get(leading(protocol, port ?? 0, bits));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function leading(protocol: number, port: number, bits: number): number {
+  return ((protocol << 16) | port) >>> (ALL_BITS - bits);
+}
+
+function selectorOf({ kind, text }: NameEntry): Parameters<typeof nameMatches>[0] {
+  return kind === "name" ? { kind, name: text } : { kind, pattern: text };
+}
