@@ -9,6 +9,7 @@ export { compactHeapSoon } from "./heap.ts";
 export type { Log, LogFields, LogLevel, LogOptions } from "./log.ts";
 export { createLog } from "./log.ts";
 export type { Counter, Gauge, Histogram, Labels, MetricDefinition, Metrics } from "./metrics.ts";
+export { nearest } from "./nearest.ts";
 export type { DoctorEntry, Feature, Health, Part, PartContext, PartDefinition, State } from "./part.ts";
 export type { BoundedQueue } from "./queue.ts";
 export { boundedQueue } from "./queue.ts";

@@ -4,12 +4,11 @@
  * What is not known is an error, because a setting that is silently ignored is worse than none.
  */
 import { readFileSync, statSync } from "node:fs";
-import { messageOf, X0Error } from "@x0tta6bl4/core";
+import { messageOf, nearest, X0Error } from "@x0tta6bl4/core";
 import { parse as parseToml } from "smol-toml";
 import { z } from "zod";
 import { nodeFail } from "../errors.ts";
 import { parseListen } from "./listen.ts";
-import { nearest } from "./nearest.ts";
 import type { Environment, GlobalFlags, Places } from "./places.ts";
 import type { NodeConfig, Section } from "./sections.ts";
 

@@ -1,10 +1,17 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import type { AnyRoute, BytesRoute, Connection, Log, RouteRequest, StreamRoute } from "@x0tta6bl4/core";
+import {
+  type AnyRoute,
+  type BytesRoute,
+  type Connection,
+  type Log,
+  nearest,
+  type RouteRequest,
+  type StreamRoute,
+} from "@x0tta6bl4/core";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { nearest } from "../config/nearest.ts";
 import { nodeFail } from "../errors.ts";
 import { sendBytes } from "./bytes.ts";
 import { sendEvents } from "./events.ts";
