@@ -13,48 +13,9 @@ import { readElf } from "./generate/elf.ts";
 import { encodeObject } from "./generate/encode.ts";
 import { writeLayout } from "./generate/layout.ts";
 import { linkObject } from "./generate/link.ts";
+import { objects } from "./generate/objects.ts";
 
 const folder = join(import.meta.dirname, "../packages/flows");
-
-interface BpfObject {
-  /** Relative to packages/flows/bpf. */
-  readonly sources: readonly string[];
-  readonly blob: string;
-  readonly layout: string;
-  /** The header in packages/flows/bpf whose structs and enumerations the layout also holds. */
-  readonly structs?: string;
-}
-
-const objects: readonly BpfObject[] = [
-  {
-    sources: ["count.bpf.c", "sockets.bpf.c", "tasks.bpf.c", "drops.bpf.c", "use.bpf.c"],
-    blob: "bpf/x0.blob",
-    layout: "src/generated/layout.ts",
-    structs: "types.h",
-  },
-  {
-    sources: ["packets.bpf.c"],
-    blob: "bpf/packets.blob",
-    layout: "src/packets/generated/layout.ts",
-    structs: "packets.h",
-  },
-  {
-    sources: ["openssl.bpf.c"],
-    blob: "bpf/openssl.blob",
-    layout: "src/openssl/generated/layout.ts",
-    structs: "openssl.h",
-  },
-  {
-    sources: ["testing/bench.bpf.c"],
-    blob: "bpf/testing/bench.blob",
-    layout: "src/testing/generated/bench-layout.ts",
-  },
-  {
-    sources: ["testing/loader.bpf.c"],
-    blob: "bpf/testing/loader.blob",
-    layout: "src/testing/generated/loader-layout.ts",
-  },
-];
 
 const check = process.argv.includes("--check");
 let differing = 0;

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const clang = "clang-14";
+export const clang = "clang-14";
 
 /** @param root the folder of the sources @returns the ELF file */
 export function compile(root: string, sources: readonly string[]): Uint8Array {
