@@ -146,9 +146,9 @@ describe("of real traffic", () => {
   });
 
   test("a sketch has all that is in the block, and little else", () => {
-    const sketch = checkedSketch(packed.sketch);
+    const sketch = checkedSketch(packed.sketch, 2);
     const flipped = Uint8Array.from(packed.sketch, (byte, index) => (index === 7 ? byte ^ 4 : byte));
-    expect(() => checkedSketch(flipped)).toThrow(RangeError);
+    expect(() => checkedSketch(flipped, 2)).toThrow(RangeError);
     const bytes = new Uint8Array(16);
     const block = unpack(packed);
     for (let index = 0; index < block.addressCount; index++) {
@@ -219,7 +219,7 @@ test("planes hold whole numbers up to 2^53, all and one by one", () => {
 });
 
 test("a name is found by each domain above it", () => {
-  const sketch = checkedSketch(sketchOf(nameKeys("API.eu.service.example")));
+  const sketch = checkedSketch(sketchOf(nameKeys("API.eu.service.example")), 2);
   for (const name of ["api.eu.service.example", ".eu.service.example", ".service.example", ".example"])
     expect(mayHave(sketch, nameKey(name))).toBe(true);
   expect(mayHave(sketch, nameKey("eu.service.example"))).toBe(false);

@@ -3,10 +3,9 @@ import { closeSync, openSync, readSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { databaseError, openDatabase } from "@x0tta6bl4/core";
 import type { Block, BlockSpan } from "./block.ts";
-
 import type { CoverageRow } from "./coverage.ts";
 import type { BlockPart, PackedBlock } from "./packed.ts";
-import { checkedSketch } from "./sketch.ts";
+import { checkedSketch, SKETCH_FORM, type Sketch } from "./sketch.ts";
 import { unpackBlock } from "./unpack.ts";
 
 /** Told apart from other databases by this, at byte 68 of the file (sqlite.org/fileformat2.html §1.3.12). */
@@ -26,6 +25,8 @@ const migrations = [
     reason TEXT
   );
   CREATE TABLE marks (name TEXT NOT NULL, run INTEGER NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (name, run));`,
+  // Sketches of before have fewer keys: see `keys.ts`.
+  `ALTER TABLE sketches ADD COLUMN form INTEGER NOT NULL DEFAULT 1`,
 ];
 
 /** Flows at their end; flows as they were while they went on; events. */
@@ -55,7 +56,7 @@ export interface HistoryFile extends Disposable {
   /** @throws where the block is damaged or gone. */
   block(entry: BlockEntry): Block;
   part(number: number, part: "header" | BlockPart): Uint8Array;
-  sketch(number: number): Uint8Array;
+  sketch(number: number): Sketch;
 }
 
 export interface FileWriter {
@@ -124,8 +125,8 @@ export function openHistoryFile(path: string): HistoryFile {
       unpackBlock(count, Buffer.from(part(number, "header")).toString(), (name) => part(number, name)),
     part,
     sketch(number) {
-      const row = statement("SELECT data FROM sketches WHERE number = ?").get(number);
-      if (row?.["data"] instanceof Uint8Array) return checkedSketch(row["data"]);
+      const row = statement("SELECT form, data FROM sketches WHERE number = ?").get(number);
+      if (row?.["data"] instanceof Uint8Array) return checkedSketch(row["data"], Number(row["form"]));
       throw new RangeError(`block ${number} has no sketch`);
     },
     [Symbol.dispose]: () => database.close(),
@@ -145,7 +146,7 @@ function writerOf(statement: (sql: string) => StatementSync): FileWriter {
         block.minEndMs,
         block.maxEndMs,
       );
-      statement("INSERT INTO sketches VALUES (?, ?)").run(number, block.sketch);
+      statement("INSERT INTO sketches VALUES (?, ?, ?)").run(number, block.sketch, SKETCH_FORM);
       const insert = statement("INSERT INTO parts VALUES (?, ?)");
       for (const [index, bytes] of [
         Buffer.from(block.header),

@@ -9,7 +9,6 @@ import {
   parseAddressPrefix,
   processTest,
   requireMoment,
-  requireName,
   requireProtocol,
   unitTest,
 } from "../filter.ts";
@@ -17,18 +16,9 @@ import type { FlowProcess, FlowQuery } from "../flow.ts";
 import { protocolNumbers } from "../protocols.ts";
 import { BLOCK_ROWS, type Block, type BlockSpan } from "./block.ts";
 import { column } from "./columns.ts";
+import { keysOfQuery } from "./keys.ts";
 import { parseQualified } from "./rows.ts";
-import {
-  addressKey,
-  containerKey,
-  droppedKey,
-  mayHave,
-  nameKey,
-  portKey,
-  processKey,
-  type SketchKey,
-  unitKey,
-} from "./sketch.ts";
+import { mayHave, SKETCH_FORM, type Sketch } from "./sketch.ts";
 
 export interface Matcher {
   /** Whether flows of a run may match at all. */
@@ -36,7 +26,7 @@ export interface Matcher {
   /** Whether some row of a block may match; without reading it. */
   mayMatch(span: BlockSpan): boolean;
   /** Whether a block has all that is asked for exactly. */
-  mayHave(sketch: Uint8Array): boolean;
+  mayHave(sketch: Sketch): boolean;
   /** Whether `mayHave` can ever say no. */
   readonly asksExactly: boolean;
   /**
@@ -52,7 +42,8 @@ type Narrow = (block: Block, mask: Uint8Array) => boolean;
 /** @throws X0_FLOWS_INVALID_FILTER */
 export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): Matcher {
   const tests: Narrow[] = [];
-  const keys = keysOf(query);
+  const keys = keysOfQuery(query, SKETCH_FORM);
+  const olderKeys = keysOfQuery(query, 1);
   const sinceMs = query.since === undefined ? undefined : requireMoment("since", query.since, nowMs);
   const untilMs = query.until === undefined ? undefined : requireMoment("until", query.until, nowMs);
   const id = query.id === undefined ? undefined : parseQualified(query.id);
@@ -109,7 +100,8 @@ export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): 
     mayMatch: (span) =>
       (sinceMs === undefined || span.maxEndMs >= sinceMs) &&
       (untilMs === undefined || span.minStartMs < untilMs),
-    mayHave: (sketch) => keys.every((key) => mayHave(sketch, key)),
+    mayHave: (sketch) =>
+      (sketch.form === SKETCH_FORM ? keys : olderKeys).every((key) => mayHave(sketch, key)),
     asksExactly: keys.length > 0,
     rows(block, span) {
       if (scratch.length < block.count) scratch = new Uint8Array(block.count);
@@ -126,29 +118,6 @@ export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): 
       return mask;
     },
   };
-}
-
-/** What a block's sketch must have for a query: one of each filter that names a thing. */
-function keysOf({
-  ip,
-  port,
-  process,
-  unit,
-  container,
-  name,
-  dropped,
-}: Omit<FlowQuery, "limit">): SketchKey[] {
-  const prefix = ip === undefined ? undefined : parseAddressPrefix(ip);
-  const keys = [
-    prefix?.prefixBits === 128 ? addressKey(prefix.bytes) : undefined,
-    port === undefined ? undefined : portKey(port),
-    process === undefined ? undefined : processKey(process),
-    unit === undefined ? undefined : unitKey(unit),
-    container === undefined ? undefined : containerKey(container),
-    name === undefined ? undefined : nameKey(requireName(name).replace(/^\*/, "")),
-    dropped === "true" ? droppedKey : undefined,
-  ];
-  return keys.filter((key) => key !== undefined);
 }
 
 function keep(mask: Uint8Array, values: Float64Array, test: (value: number) => boolean): boolean {

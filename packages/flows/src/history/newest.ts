@@ -11,6 +11,8 @@ export interface Newest<T> {
   wants(startMs: number): boolean;
   /** Whether such a one is behind the cursor. */
   reaches(startMs: number): boolean;
+  /** Of so many starts that are wanted and reached: what begins before this has no place beside the others. */
+  floor(starts: Float64Array): number;
   /** @param make makes the chosen rows; called at most once. */
   add(candidates: readonly Candidate[], make: (rows: number[]) => readonly T[]): void;
   /** At most one more than the limit, newest first. */
@@ -27,6 +29,13 @@ export function newest<T>(limit: number, after: Cursor | undefined): Newest<T> {
     },
     wants: (startMs) => held.length < most || startMs >= (held[most - 1]?.cursor.startMs as number),
     reaches: (startMs) => after === undefined || startMs <= after.startMs,
+    floor(starts) {
+      // What begins with the cursor may be before it, and is not counted.
+      const behind = after === undefined ? starts : starts.filter((start) => start < after.startMs);
+      return behind.length <= most
+        ? Number.NEGATIVE_INFINITY
+        : (behind.toSorted()[behind.length - most] as number);
+    },
     add(candidates, make) {
       const worst = held.length < most ? undefined : held[most - 1]?.cursor;
       const chosen = candidates

@@ -1,6 +1,7 @@
 /** Rows → a packed block: see `packed.ts` for its form. */
 import { column, columnGroups, type Rows } from "./columns.ts";
 import type { Dictionaries } from "./dictionaries.ts";
+import { keysOfRows } from "./keys.ts";
 import {
   type ColumnShape,
   compress,
@@ -15,15 +16,7 @@ import {
 } from "./packed.ts";
 import { planesFor, writePlanes } from "./planes.ts";
 import { relatives } from "./relative.ts";
-import {
-  addressKey,
-  droppedKey,
-  nameKeys,
-  portKey,
-  processKeys,
-  type SketchKey,
-  sketchOf,
-} from "./sketch.ts";
+import { sketchOf } from "./sketch.ts";
 
 /** Packs rows `from` to `to`. O(rows × columns) */
 export function packBlock(rows: Rows, from: number, to: number, all: Dictionaries): PackedBlock {
@@ -76,37 +69,20 @@ export function packBlock(rows: Rows, from: number, to: number, all: Dictionarie
     dictionaries: Buffer.concat(dictionaries),
     hot: Buffer.concat(groups),
     cold,
-    sketch: sketchOf(keysOf(rows, from, to, used, all)),
+    sketch: sketchOf(
+      keysOfRows(
+        rows,
+        from,
+        to,
+        {
+          addresses: used.addresses.indexes,
+          strings: used.strings.indexes,
+          processes: used.processes.indexes,
+        },
+        all,
+      ),
+    ),
   };
-}
-
-/** What a filter may ask for exactly. */
-function keysOf(
-  { columns }: Rows,
-  from: number,
-  to: number,
-  used: ReturnType<typeof localDictionaries>,
-  all: Dictionaries,
-): SketchKey[] {
-  const keys: SketchKey[] = [];
-  const addresses = new Uint8Array(all.addresses.words.buffer);
-  for (const index of used.addresses.indexes)
-    keys.push(addressKey(addresses.subarray(16 * index, 16 * index + 16)));
-  for (const index of used.strings.indexes) keys.push(...nameKeys(all.strings[index] as string));
-  for (const index of used.processes.indexes) {
-    const process = all.processes[index];
-    if (process != null) keys.push(...processKeys(process));
-  }
-  const ports = new Set<number>();
-  for (const at of [column.sourcePort, column.destinationPort])
-    for (let row = from; row < to; row++) ports.add((columns[at] as Float64Array)[row] as number);
-  for (const port of ports) {
-    const key = portKey(port);
-    if (key !== undefined) keys.push(key);
-  }
-  if ((columns[column.drops] as Float64Array).subarray(from, to).some((drops) => drops > 0))
-    keys.push(droppedKey);
-  return keys;
 }
 
 /** How a column is stored, and the values for its planes. */

@@ -6,7 +6,7 @@
 import { constants, crc32, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { FlowProcess } from "../flow.ts";
 import { BLOCK_ROWS, type BlockSpan } from "./block.ts";
-import { column, columnGroups, columnNames } from "./columns.ts";
+import { column, columnGroups, columnNames, olderColumnGroups } from "./columns.ts";
 import type { Translation } from "./dictionaries.ts";
 
 /** What a damaged or foreign file may at most ask of us. */
@@ -63,11 +63,12 @@ export interface Header {
 /** Most values of a table: its places fit one plane. */
 export const TABLE_SIZE = 256;
 
-export const coldGroup: number = columnGroups.length - 1;
-
-export const groupOf: readonly number[] = columnNames.map((_, index) =>
-  columnGroups.findIndex((group) => group.includes(index)),
-);
+/** Which columns a block has in which group: their number says it. @throws RangeError */
+export function groupsOf({ groups }: Pick<Header, "groups">): readonly (readonly number[])[] {
+  const layout = [columnGroups, olderColumnGroups].find(({ length }) => length === groups.length + 1);
+  if (layout === undefined) throw new RangeError("a block's groups are of no layout that is known");
+  return layout;
+}
 
 export const listNames = ["strings", "processes", "translations"] as const;
 
@@ -100,7 +101,7 @@ export function parseHeader(count: number, checked: string): Header {
   const header = JSON.parse(text) as Partial<Header> | null;
   if (
     !isList(header?.columns, columnNames.length, isShape) ||
-    !isList(header?.groups, coldGroup, isSize) ||
+    !isList(header?.groups, groupsOf({ groups: header?.groups ?? [] }).length - 1, isSize) ||
     !isList(header?.dictionaries, 1 + listNames.length, isSize) ||
     !isSize(header?.addresses) ||
     (header?.addresses as number) > limits.entries

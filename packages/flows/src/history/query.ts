@@ -98,12 +98,21 @@ function scan(
   if (block.count === 0) return;
   const mask = matcher.rows(block, span);
   if (mask === undefined) return;
-  const candidates: Candidate[] = [];
+  const starts = new Float64Array(block.count);
+  const rows: number[] = [];
   for (let row = 0; row < block.count; row++) {
     if (mask[row] === 0 || !isCurrent(row)) continue;
     const startMs = block.value(column.start, row);
     if (!best.wants(startMs) || !best.reaches(startMs)) continue;
-    candidates.push({ cursor: { startMs, run, id: block.value(column.id, row) }, row });
+    starts[rows.length] = startMs;
+    rows.push(row);
   }
-  best.add(candidates, (rows) => flowsOf(block, rows, run));
+  // Before there are objects: of thousands of rows a page has few.
+  const floor = best.floor(starts.subarray(0, rows.length));
+  const candidates: Candidate[] = [];
+  for (const [index, row] of rows.entries()) {
+    const startMs = starts[index] as number;
+    if (startMs >= floor) candidates.push({ cursor: { startMs, run, id: block.value(column.id, row) }, row });
+  }
+  best.add(candidates, (chosen) => flowsOf(block, chosen, run));
 }

@@ -56,7 +56,7 @@ interface OwnPile extends Pile {
   number: number;
   /** Rows that small blocks have. */
   written: number;
-  tails: number[];
+  readonly tails: Set<number>;
 }
 
 export function createRecorder(store: Store, { run, flushMs, maxFlows }: RecorderOptions): Recorder {
@@ -68,13 +68,15 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
     rows: createRows(BLOCK_ROWS),
     number: store.nextNumber(),
     written: 0,
-    tails: [],
+    tails: new Set(),
   });
   const flows = pile("flows");
   /** Flows that took long, by themselves: then blocks of all others span little time, and an answer needs few of them. */
   const longFlows = pile("flows");
+  /** Likewise those with drops: they are few, and whoever asks for them asks for them alone. */
+  const droppedFlows = pile("flows");
   const interim = pile("interim");
-  const piles = [interim, flows, longFlows];
+  const piles = [interim, flows, longFlows, droppedFlows];
   /** Ends that could not be kept: their flows get what is known of them when there is room again. */
   const orphans = new Set<number>();
   /** Blocks that the checkpoint under way still has to look at, and from which block on it will hold. */
@@ -93,7 +95,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
     each.rows.count = 0;
     each.number = store.nextNumber();
     each.written = 0;
-    each.tails = [];
+    each.tails.clear();
   };
   const sealIfFull = (each: OwnPile): boolean => {
     if (each.rows.count < BLOCK_ROWS) return true;
@@ -139,7 +141,8 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
       const lastedMs =
         (reader.doubles[base + recordWord.endF64 / 2] as number) -
         (reader.doubles[base + recordWord.startF64 / 2] as number);
-      const to = lastedMs > LONG_MS ? longFlows : flows;
+      const hasDrops = reader.words[2 * base + recordWord.drops] !== 0;
+      const to = hasDrops ? droppedFlows : lastedMs > LONG_MS ? longFlows : flows;
       const at = append(to, reader, index);
       if (at === undefined) {
         orphans.add(id);
@@ -212,7 +215,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
     piles,
     young,
     open,
-    isTail: (block) => piles.some(({ tails }) => tails.includes(block)),
+    isTail: (block) => piles.some(({ tails }) => tails.has(block)),
     take(reader, monotonicMs) {
       const { count } = reader.batch;
       if (dictionaries.isFull && !renew()) {
@@ -258,7 +261,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
       });
       if (isComplete) checkpoint = undefined;
       for (const { each, number } of packed) {
-        each.tails.push(number);
+        each.tails.add(number);
         each.written = each.rows.count;
       }
     },
@@ -268,7 +271,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
     leaveFile() {
       for (const each of piles) {
         for (const tail of each.tails) store.forget(tail);
-        each.tails = [];
+        each.tails.clear();
         each.written = 0;
       }
     },

@@ -29,7 +29,7 @@ const databases = (): string[] => readdirSync(folder).filter((name) => name.ends
 
 describe("retention", () => {
   test("by size deletes the oldest files, and answers say from when on they are", async () => {
-    const maxBytes = 1_000_000;
+    const maxBytes = 1_500_000;
     const simulation = simulated(folder, { flowsPerSecond: 400, options: { maxBytes } });
     simulation.record(150);
     expect(simulation.history.sizeBytes()).toBeLessThan(maxBytes * 1.25);

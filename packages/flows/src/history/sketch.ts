@@ -1,14 +1,19 @@
 /**
  * What a block may have, in a few kilobytes: a Bloom filter (B. Bloom 1970) over its addresses, names, processes and
- * service ports. A query for one of them passes by most blocks without reading more; one block in forty is read for
- * nothing.
+ * service ports (see `keys.ts`). A query for one of them passes by most blocks without reading more; one block in a
+ * hundred is read for nothing.
  */
 import { crc32 } from "node:zlib";
 import type { FlowProcess } from "../flow.ts";
 
-const BITS_A_KEY = 8;
-const HASHES = 4;
+const BITS_A_KEY = 10;
 const CHECKSUM_BYTES = 4;
+
+/** Which keys a sketch has (see `keys.ts`), and how many bits each sets. A file says which of its sketches are which. */
+const hashesOf = { 1: 4, 2: 5 } as const;
+export type SketchForm = keyof typeof hashesOf;
+/** Of those that are written. The first had no prefixes and no protocols. */
+export const SKETCH_FORM: SketchForm = 2;
 
 /** Above are the ports that Linux gives to whoever opens a flow: each block has thousands of them. */
 const SERVICE_PORTS = 32_768;
@@ -22,13 +27,33 @@ export function addressKey(bytes: Uint8Array): SketchKey {
   return [a, b | 1];
 }
 
+/** @param bits a multiple of 8. */
+export function prefixKey(bytes: Uint8Array, bits: number): SketchKey {
+  let [a, b] = mixed(...seeds("x"), bits);
+  for (let index = 0; 8 * index < bits; index++) [a, b] = mixed(a, b, bytes[index] as number);
+  return [a, b | 1];
+}
+
 export function nameKey(name: string): SketchKey {
   return textKey("n", name);
 }
 
+export function isServicePort(port: number): boolean {
+  return port > 0 && port < SERVICE_PORTS;
+}
+
 /** @returns undefined for a port that a sketch does not have. */
 export function portKey(port: number): SketchKey | undefined {
-  return port === 0 || port >= SERVICE_PORTS ? undefined : textKey("t", String(port));
+  return isServicePort(port) ? textKey("t", String(port)) : undefined;
+}
+
+export function protocolKey(protocol: number): SketchKey {
+  return textKey("l", String(protocol));
+}
+
+/** @returns undefined for a port that a sketch does not have. */
+export function serviceKey(protocol: number, port: number): SketchKey | undefined {
+  return isServicePort(port) ? textKey("s", `${protocol} ${port}`) : undefined;
 }
 
 export function processKey(text: string): SketchKey {
@@ -67,13 +92,19 @@ export function processKeys({ pid, comm, executable, unit, container }: FlowProc
   return keys;
 }
 
+/** As a file has it. */
+export interface Sketch {
+  readonly form: SketchForm;
+  readonly bits: Uint8Array;
+}
+
 /** Its checksum stands behind it: a damaged one would hide what is there. */
 export function sketchOf(keys: readonly SketchKey[]): Uint8Array {
   const bytes = new Uint8Array(Math.max(8, Math.ceil((keys.length * BITS_A_KEY) / 8)) + CHECKSUM_BYTES);
   const sketch = bytes.subarray(0, -CHECKSUM_BYTES);
   const bits = sketch.length * 8;
   for (const [a, b] of keys)
-    for (let hash = 0; hash < HASHES; hash++) {
+    for (let hash = 0; hash < hashesOf[SKETCH_FORM]; hash++) {
       const bit = ((a + Math.imul(hash, b)) >>> 0) % bits;
       sketch[bit >> 3] = (sketch[bit >> 3] as number) | (1 << (bit & 7));
     }
@@ -81,20 +112,20 @@ export function sketchOf(keys: readonly SketchKey[]): Uint8Array {
   return bytes;
 }
 
-/** The sketch without its checksum. @throws RangeError where that is not its own */
-export function checkedSketch(bytes: Uint8Array): Uint8Array {
+/** The sketch without its checksum. @throws RangeError where that is not its own, or for a form that is not ours */
+export function checkedSketch(bytes: Uint8Array, form: number): Sketch {
   const size = bytes.length - CHECKSUM_BYTES;
-  const sketch = bytes.subarray(0, Math.max(0, size));
+  const bits = bytes.subarray(0, Math.max(0, size));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (size > 0 && view.getUint32(size) === crc32(sketch)) return sketch;
+  if (size > 0 && view.getUint32(size) === crc32(bits) && (form === 1 || form === 2)) return { form, bits };
   throw new RangeError("a sketch is damaged");
 }
 
-export function mayHave(sketch: Uint8Array, [a, b]: SketchKey): boolean {
-  const bits = sketch.length * 8;
-  for (let hash = 0; hash < HASHES; hash++) {
-    const bit = ((a + Math.imul(hash, b)) >>> 0) % bits;
-    if (((sketch[bit >> 3] as number) & (1 << (bit & 7))) === 0) return false;
+export function mayHave({ form, bits }: Sketch, [a, b]: SketchKey): boolean {
+  const size = bits.length * 8;
+  for (let hash = 0; hash < hashesOf[form]; hash++) {
+    const bit = ((a + Math.imul(hash, b)) >>> 0) % size;
+    if (((bits[bit >> 3] as number) & (1 << (bit & 7))) === 0) return false;
   }
   return true;
 }

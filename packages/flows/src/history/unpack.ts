@@ -1,16 +1,15 @@
 /** A packed block → rows to look at; each part is read and unpacked when it is first needed. */
 import type { FlowProcess } from "../flow.ts";
 import { addressesThat, type Block } from "./block.ts";
-import { columnGroups, columnNames } from "./columns.ts";
+import { columnNames } from "./columns.ts";
 import type { Translation } from "./dictionaries.ts";
 import {
   type BlockPart,
   type ColumnShape,
-  coldGroup,
   decompress,
   decompressJson,
   form,
-  groupOf,
+  groupsOf,
   parseHeader,
   processesFromJson,
   stringsFromJson,
@@ -38,11 +37,14 @@ export function unpackBlock(count: number, headerText: string, part: (name: Bloc
     return bytes.subarray(from, from + (lengths[index] as number));
   };
   const shapeOf = (index: number): ColumnShape => header.columns[index] as ColumnShape;
+  const layout = groupsOf(header);
   const offsets = columnNames.map(() => 0);
-  const lengths = columnGroups.map((group) => {
+  const groupOf = columnNames.map(() => 0);
+  const lengths = layout.map((group, which) => {
     let length = 0;
     for (const index of group) {
       offsets[index] = length;
+      groupOf[index] = which;
       length += shapeOf(index)[0] * count;
     }
     return length;
@@ -51,7 +53,7 @@ export function unpackBlock(count: number, headerText: string, part: (name: Bloc
     const group = groupOf[index] as number;
     const known = groups[group];
     if (known !== undefined) return known;
-    const packed = group === coldGroup ? part("cold") : frame("hot", header.groups, group);
+    const packed = group === layout.length - 1 ? part("cold") : frame("hot", header.groups, group);
     const bytes = decompress(packed, lengths[group] as number);
     groups[group] = bytes;
     return bytes;
