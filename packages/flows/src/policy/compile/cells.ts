@@ -1,6 +1,5 @@
 import { flowsFail } from "../../errors.ts";
 import { ANY_PEER } from "../tables.ts";
-import { MAX_MEETINGS } from "./limits.ts";
 
 /** Peers by number, each standing for the rules that select it. */
 export interface Cells {
@@ -11,7 +10,8 @@ export interface Cells {
   readonly numbers: () => Iterable<number>;
 }
 
-export function createCells(): Cells {
+/** @param maxMeetings pairs of a rule and a peer that it selects. */
+export function createCells(maxMeetings: number): Cells {
   const byRules = new Map<string, number>();
   const cells: (readonly number[])[] = [[]];
   let meetings = 0;
@@ -22,10 +22,10 @@ export function createCells(): Cells {
       let number = byRules.get(key);
       if (number === undefined) {
         meetings += rules.length;
-        if (meetings > MAX_MEETINGS) {
+        if (meetings > maxMeetings) {
           throw flowsFail(
             "X0_POLICY_TOO_LARGE",
-            `rules and the peers they select meet in more than ${MAX_MEETINGS} pairs`,
+            `rules and the peers they select meet in more than ${maxMeetings} pairs`,
             { hint: "let fewer prefixes overlap, or name them in one rule" },
           );
         }

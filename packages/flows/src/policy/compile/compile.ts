@@ -17,7 +17,7 @@ import {
 } from "../tables.ts";
 import { createCells } from "./cells.ts";
 import { findIdentities } from "./identities.ts";
-import { MAX_ENTRIES, MIN_SAVING } from "./limits.ts";
+import { MAX_ENTRIES, MEETINGS_PER_ENTRY, MIN_SAVING } from "./limits.ts";
 import { partitionPeers } from "./peers.ts";
 import { type Decider, settle } from "./settle.ts";
 import { findSubjects } from "./subjects.ts";
@@ -67,7 +67,7 @@ export function compile(
     }
   };
 
-  const cells = createCells();
+  const cells = createCells(maxEntries * MEETINGS_PER_ENTRY);
   const peerRules = forSome.map(({ peers = [], decider }) => ({
     peers,
     weight: decider.ports === undefined ? 1 : decider.ports.length,

@@ -4,14 +4,7 @@
  */
 import type { Random } from "@x0tta6bl4/core";
 import { formatAddress } from "../../address.ts";
-import {
-  type Attempt,
-  NODE_ENDPOINT,
-  type PolicySet,
-  type PortSelector,
-  policyProtocols,
-  type World,
-} from "../model.ts";
+import { type Attempt, NODE_ENDPOINT, type PolicySet, policyProtocols, type World } from "../model.ts";
 import type { Management } from "../tables.ts";
 import { one, some } from "./choose.ts";
 import { anAddress, aPrefix, edgesOf, prefixesIn } from "./random-addresses.ts";
