@@ -41,7 +41,8 @@ export const sighting = {
 } as const;
 
 export const SIGHTINGS = 6;
-const ofDestination = sighting.reply | sighting.received | sighting.destinationEnd;
+/** What the destination sent. */
+export const ofDestination: number = sighting.reply | sighting.received | sighting.destinationEnd;
 
 const START = changes.indexOf("start");
 const UPDATE = changes.indexOf("update");

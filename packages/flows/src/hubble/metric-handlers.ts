@@ -19,7 +19,9 @@ export interface Handler {
   /** Seconds to put into the histogram of such a flow. */
   readonly observe?: (flow: Values) => Observation | undefined;
   readonly series: readonly Series[];
-  /** Whether flows of one shape (protocol, flags, port, direction) count alike: without labels of their ends. */
+  /** Where a packet that a connection's source sent counts, if protocol and port alone tell it. */
+  readonly byPort?: (protocol: number, port: number) => Count | undefined;
+  /** Whether flows of one shape (protocol, flags, ICMP's type, direction) count alike: without ports and ends. */
   readonly byShape: boolean;
 }
 
@@ -32,8 +34,9 @@ export interface Observation {
 type Make = (choice: MetricChoice) => Omit<Handler, "byShape">;
 
 export function createHandler(choice: MetricChoice): Handler {
-  const byShape = contextLabelNames(choice.contexts).length === 0;
-  return { ...makers[choice.name](choice), byShape };
+  const handler = makers[choice.name](choice);
+  const hasEnds = contextLabelNames(choice.contexts).length > 0;
+  return { ...handler, byShape: !hasEnds && handler.byPort === undefined && !choice.flags.has("port") };
 }
 
 const names = {
@@ -108,12 +111,29 @@ const makers: Readonly<Record<MetricName, Make>> = {
   },
   "port-distribution"(choice) {
     const { series, at } = counter(hubbleMetrics.portDistribution, choice);
+    const isByPort = contextLabelNames(choice.contexts).length === 0;
+    /** By protocol << 16 | port: as many as there are series, of which each is known here. */
+    const known = new Map<number, Count>();
+    const byPort = (protocol: number, port: number): Count | undefined => {
+      const name = layer4Names.get(protocol);
+      if (name === undefined) return undefined;
+      const key = (protocol << 16) | port;
+      const count = known.get(key) ?? series.rest;
+      if (count !== undefined) return count;
+      const fresh = series.at([name, String(port)]);
+      known.set(key, fresh);
+      return fresh;
+    };
     return {
       series: [series],
       counts(flow) {
         if (flow["verdict"] !== names.forwarded || flow["is_reply"] || flow["l4"] === undefined) return [];
-        return [at(flow, layer4Name(flow), String(portOf(flow) ?? 0))];
+        const name = layer4Name(flow);
+        const port = portOf(flow) ?? 0;
+        const count = isByPort ? byPort(layer4Numbers.get(name) ?? 0, port) : at(flow, name, String(port));
+        return count === undefined ? [] : [count];
       },
+      ...(isByPort ? { byPort } : {}),
     };
   },
   "flows-to-world"(choice) {
@@ -226,6 +246,18 @@ const pointNames: Readonly<Record<number, string>> = { 3: "to-stack", 10: "from-
 function familyOf(flow: Values): string {
   return ipVersion.names.get(flow["IP"].ipVersion) ?? "";
 }
+
+/** What `layer4Name` says of a protocol. */
+const layer4Names: ReadonlyMap<number, string> = new Map([
+  [protocolNumbers.tcp, "TCP"],
+  [protocolNumbers.udp, "UDP"],
+  [protocolNumbers.sctp, "SCTP"],
+  [protocolNumbers.icmp, "ICMPv4"],
+  [protocolNumbers.icmpv6, "ICMPv6"],
+  [protocolNumbers.igmp, "IGMP"],
+  [protocolNumbers.vrrp, "VRRP"],
+]);
+const layer4Numbers = new Map([...layer4Names].map(([number, name]) => [name, number]));
 
 function portOf({ l4 }: Values): number | undefined {
   return (l4.TCP ?? l4.UDP ?? l4.SCTP)?.destination_port;

@@ -17,6 +17,8 @@ export interface Series {
   at(values: readonly string[]): Count;
   /** Counts that found no series of their own. */
   readonly overflow: number;
+  /** Where whatever has no series yet counts, once there are as many as are kept. */
+  readonly rest: Count | undefined;
   readonly definition: MetricDefinition;
   samples(): Sample[];
 }
@@ -39,6 +41,9 @@ export function createSeries(definition: MetricDefinition, more: readonly string
     },
     get overflow() {
       return other.value;
+    },
+    get rest() {
+      return series.size >= MAX_SERIES ? other : undefined;
     },
     definition: whole,
     samples() {

@@ -1,6 +1,7 @@
 /**
  * The hubble_* metrics of what is recorded. Where no label tells the ends of a flow, flows of the same shape count into
- * the same series: these are looked up by a number made of the record's words, and no flow is made.
+ * the same series: these are looked up by a number made of the record's words, and no flow is made. Ports, which have
+ * no end in a flood, are no part of the shape.
  */
 import { hubbleMetrics } from "@x0tta6bl4/telemetry";
 import type { FlowEvent } from "../event.ts";
@@ -9,13 +10,13 @@ import { RECORD_WORDS, type RecordReader, recordWord } from "../recording/record
 import type { Sample } from "../recording/sink.ts";
 import type { Values } from "./codec.ts";
 import { flowOfEvent, flowsInEvent } from "./from-event.ts";
-import { type Emitter, flowOfSighting, SIGHTINGS, shownFlags, sighting, sightingsOf } from "./from-record.ts";
+import { type Emitter, flowOfSighting, ofDestination, shownFlags, sightingsOf } from "./from-record.ts";
 import { createHandler, type Handler, type Observation } from "./metric-handlers.ts";
 import type { MetricChoice } from "./metric-options.ts";
 import { type Count, createSeries } from "./metric-series.ts";
 import { lossesOf } from "./order.ts";
 
-/** Shapes that are remembered; a scan of ports makes many, and then they are learned anew. */
+/** Shapes that are remembered; beyond them, which only strange types of ICMP cause, they are learned anew. */
 const MAX_SHAPES = 8192;
 /** Observations that wait for the main thread: a second of ten thousand requests a second, twice. */
 const MAX_OBSERVATIONS = 20_000;
@@ -33,7 +34,8 @@ export interface HubbleMetrics {
 export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: Emitter): HubbleMetrics {
   const handlers = choices.map(createHandler);
   const byShape = handlers.filter((handler) => handler.byShape);
-  const byFlow = handlers.filter((handler) => !handler.byShape);
+  const byPort = handlers.flatMap((handler) => handler.byPort ?? []);
+  const byFlow = handlers.filter((handler) => !handler.byShape && handler.byPort === undefined);
   const observing = handlers.filter((handler) => handler.observe !== undefined);
   const lostEvents = createSeries(hubbleMetrics.lostEvents, []);
   const shapes = new Map<number, readonly Count[]>();
@@ -57,15 +59,25 @@ export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: E
     for (const count of counts) count.value++;
   };
 
+  const countOpening = ({ words }: RecordReader, index: number): void => {
+    const base = index * RECORD_WORDS;
+    const protocol = (words[base + recordWord.protocol] as number) & 0xff;
+    const port = hasPorts(protocol) ? (words[base + recordWord.ports] as number) >>> 16 : 0;
+    for (const countOf of byPort) {
+      const count = countOf(protocol, port);
+      if (count !== undefined) count.value++;
+    }
+  };
+
   return {
     take(records, events) {
       const { words, doubles, batch } = records;
-      for (let index = 0; index < batch.count; index++) {
-        const set = sightingsOf(words, doubles, index);
-        for (let part = 0; part < SIGHTINGS; part++) {
-          if ((set & (1 << part)) === 0) continue;
-          countShape(records, index, 1 << part);
-          if (byFlow.length > 0) countAll(byFlow, flowOfSighting(records, index, 1 << part, emitter));
+      for (let index = 0; index < batch.count && handlers.length > 0; index++) {
+        for (let rest = sightingsOf(words, doubles, index); rest !== 0; rest &= rest - 1) {
+          const which = rest & -rest;
+          if (byShape.length > 0) countShape(records, index, which);
+          if (byPort.length > 0 && (which & ofDestination) === 0) countOpening(records, index);
+          if (byFlow.length > 0) countAll(byFlow, flowOfSighting(records, index, which, emitter));
         }
       }
       for (const event of events)
@@ -95,28 +107,48 @@ export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: E
   };
 }
 
+/** Whether its `ports` are ports, and not what ICMP has there. */
+function hasPorts(protocol: number): boolean {
+  return (
+    protocol === protocolNumbers.tcp || protocol === protocolNumbers.udp || protocol === protocolNumbers.sctp
+  );
+}
+
 /**
- * All that labels without ends depend on, in 47 bits: port or ICMP's type and code, flags, what is shown, protocol,
- * family, place and direction, which ends are known.
+ * All that labels without ports and ends depend on, in 30 bits, which a map finds without making a number of it: what
+ * is shown, flags of TCP or type and code of ICMP, protocol, family, place and direction, which ends are known.
  */
 function shapeOf(words: Uint32Array, index: number, which: number): number {
   const base = index * RECORD_WORDS;
-  const at = (word: number): number => words[base + word] as number;
-  const kind = at(recordWord.kind);
-  const packed = at(recordWord.protocol);
+  const kind = words[base + recordWord.kind] as number;
+  const packed = words[base + recordWord.protocol] as number;
   const protocol = packed & 0xff;
-  const isReply = (which & (sighting.reply | sighting.received | sighting.destinationEnd)) !== 0;
-  const flags =
-    protocol === protocolNumbers.tcp ? shownFlags(isReply ? packed >>> 16 : packed >>> 8, which, isReply) : 0;
+  const isReply = (which & ofDestination) !== 0;
+  const shown = protocolsShown.indexOf(protocol);
   const isIcmp = protocol === protocolNumbers.icmp || protocol === protocolNumbers.icmpv6;
-  // The port of a reply's destination is an ephemeral one, in which no label is interested.
-  const detail = isIcmp ? at(recordWord.icmp) & 0xffff : isReply ? 0 : at(recordWord.ports) >>> 16;
+  const detail = isIcmp
+    ? (words[base + recordWord.icmp] as number) & 0xffff
+    : protocol === protocolNumbers.tcp
+      ? shownFlags(isReply ? packed >>> 16 : packed >>> 8, which, isReply)
+      : 0;
   const isVersion4 = isMapped(words, base + recordWord.source) ? 1 : 0;
-  const ends = (at(recordWord.process) === 0 ? 0 : 1) | (at(recordWord.peerProcess) === 0 ? 0 : 2);
-  const low = (protocol | (flags << 8) | (which << 16) | (isVersion4 << 22) | (ends << 23)) >>> 0;
-  const high = detail * 8 + ((kind >>> 16) & 3) * 2 + ((kind >>> 24) & 1);
-  return high * 2 ** 25 + low;
+  const ends =
+    (words[base + recordWord.process] === 0 ? 0 : 1) | (words[base + recordWord.peerProcess] === 0 ? 0 : 2);
+  const seen = ((kind >>> 16) & 3) | (((kind >>> 24) & 1) << 2);
+  const bit = 31 - Math.clz32(which);
+  return detail | (bit << 16) | ((shown + 1) << 19) | (isVersion4 << 22) | (ends << 23) | (seen << 25);
 }
+
+/** Protocols that have a message of their own in layer 4; all others count alike. */
+const protocolsShown: readonly number[] = [
+  protocolNumbers.tcp,
+  protocolNumbers.udp,
+  protocolNumbers.icmp,
+  protocolNumbers.icmpv6,
+  protocolNumbers.sctp,
+  protocolNumbers.igmp,
+  protocolNumbers.vrrp,
+];
 
 function isMapped(words: Uint32Array, at: number): boolean {
   // 0000:0000, 0000:0000, 0000:ffff as words of the machine, which is little-endian.
