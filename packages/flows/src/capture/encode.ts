@@ -39,8 +39,10 @@ export const LEARNED_WORDS: number = recordWord.translatedPorts - recordWord.app
 export type Earlier = ArrayLike<number> | "own";
 
 const NONE = 0xffff_ffff;
-/** 75,000 records. */
-const MOST_SPARE_BYTES = 16 << 20;
+/** Batches of a flood: 7 MB in parts. */
+const MOST_SPARES = 8;
+/** Memory is kept for a batch of an eighth of it, not for less. */
+const MOST_ROOM = 8;
 
 export interface BatchWriter {
   readonly count: number;
@@ -61,7 +63,7 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
   let processes = new Map<FlowProcess | null, number>([[null, 0]]);
   let translations: Translated[] = [{ source: "", destination: "", ports: 0 }];
 
-  let spare: ArrayBuffer | undefined;
+  let spares: ArrayBuffer[] = [];
   /** Of the latest record: the next one mostly has the same. */
   let lastNamespace = NONE;
   let lastInterface = NONE;
@@ -179,10 +181,13 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
         translations,
         coverage,
       };
+      const needed = Math.max(capacity, count);
+      // After a flood its memory is given back to the system.
+      spares = spares.filter(({ byteLength }) => byteLength <= MOST_ROOM * needed * RECORD_WORDS * 4);
       // What came back from an earlier batch; else as much room as this one took.
-      words = spare === undefined ? room(Math.max(capacity, count)) : new Uint32Array(spare);
+      const spare = spares.pop();
+      words = spare === undefined ? room(needed) : new Uint32Array(spare);
       doubles = new Float64Array(words.buffer);
-      spare = undefined;
       count = 0;
       lastNamespace = NONE;
       strings = new Map([["", 0]]);
@@ -191,10 +196,8 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
       return batch;
     },
     reuse(memory) {
-      // After a flood its memory is given back to the system.
-      const isOfUse =
-        memory.byteLength >= capacity * RECORD_WORDS * 4 && memory.byteLength <= MOST_SPARE_BYTES;
-      if (isOfUse) spare = memory;
+      if (spares.length < MOST_SPARES && memory.byteLength >= capacity * RECORD_WORDS * 4)
+        spares.push(memory);
     },
   };
 }

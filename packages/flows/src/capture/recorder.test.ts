@@ -112,3 +112,39 @@ test("what an update without room would have told is in the flow's next record",
   // Nothing was told before: all of it is new.
   expect(doubles[recordWord.earlierF64 / 2]).toBe(0);
 });
+
+test("what is more than a part goes out before its second is over, and covers nothing by itself", () => {
+  const { sent, recorder, second, take } = rig();
+  second();
+  const parts = recorderLimits.batches + 2;
+  for (let flow = 0; flow < parts * recorderLimits.part + 5; flow++) recorder.started(0);
+  expect(sent.slice(1).map(({ batch, isPart }) => [batch.count, isPart])).toEqual(
+    Array.from({ length: parts }, () => [recorderLimits.part, true]),
+  );
+  expect(sent[1]?.batch.coverage).toMatchObject({ fromMs: 1000, toMs: 1000, lostPackets: 0 });
+  // Parts count as records under way, not as seconds.
+  second();
+  expect(sent.at(-1)).toMatchObject({
+    batch: { count: 5, coverage: { fromMs: 1000, toMs: 2000, lostPackets: 1 } },
+    isPart: false,
+  });
+  for (let index = 0; index < sent.length; index++) take(index);
+  expect(recorder.unrecorded).toBe(0);
+});
+
+test("memory of batches that were taken serves for later ones, and goes when it is too much", () => {
+  const { sent, recorder, second, take } = rig();
+  second();
+  for (let flow = 0; flow < recorderLimits.part; flow++) recorder.started(0);
+  const memory = sent[1]?.batch.words.buffer;
+  take(0);
+  take(1);
+  for (let flow = 0; flow < 2 * recorderLimits.part; flow++) recorder.started(0);
+  expect(sent.slice(2).some(({ batch }) => batch.words.buffer === memory)).toBe(true);
+  take(2);
+  take(3);
+  second();
+  second();
+  second();
+  expect(sent.at(-1)?.batch.words.buffer.byteLength).toBeLessThan(recorderLimits.part * 224);
+});

@@ -1,6 +1,6 @@
 /**
  * What the recording thread gets to know of flows: each start and end, and for long ones an update a minute.
- * Batches go out once a second. Where the other side falls behind, records are counted and left out rather than
+ * Batches go out once a second, in a flood in parts. Where the other side falls behind, records are counted and left out rather than
  * kept: a disk that hangs must not fill the memory.
  */
 import type { FlowEvent } from "../event.ts";
@@ -10,8 +10,10 @@ import type { BatchWriter, Earlier } from "./encode.ts";
 /** NetFlow calls this the active timeout. */
 const UPDATE_MS = 60_000;
 export const recorderLimits = {
-  /** Batches under way: as many seconds. */
+  /** Batches under way, parts not among them: as many seconds. */
   batches: 8,
+  /** Of a batch: what is more goes out before its second is over, so that its memory is small and comes back soon. */
+  part: 4096,
   /**
    * Records in batches under way and in the next one, together: 59 MB. A read of a crowded map alone may end half as
    * many flows; who is further behind will not catch up.
@@ -24,6 +26,8 @@ export const recorderLimits = {
 export interface RecordMessage {
   readonly batch: RecordBatch;
   readonly events: readonly FlowEvent[];
+  /** More of the same second follows: it covers nothing by itself. */
+  readonly isPart: boolean;
 }
 
 export interface Recorder {
@@ -60,9 +64,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
   const told = new Map<number, readonly [number, number, number, number]>();
   let fresh = new Set<number>();
   let events: FlowEvent[] = [];
-  /** Records of each batch that was not taken yet, oldest first, and of all together. */
-  let underWay: number[] = [];
+  /** What was not taken yet, oldest first. */
+  let underWay: { readonly records: number; readonly isPart: boolean }[] = [];
   let recordsUnderWay = 0;
+  let batchesUnderWay = 0;
   let cursor = 0;
   let sentMs: number | undefined;
   /** Records and events left out, by batches that have gone and since then. */
@@ -70,12 +75,21 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let leftOut = 0;
   let held: Coverage | undefined;
 
-  const isBehind = (): boolean => underWay.length >= recorderLimits.batches;
+  const isBehind = (): boolean => batchesUnderWay >= recorderLimits.batches;
+  const post = (coverage: Coverage, isPart: boolean): void => {
+    underWay.push({ records: writer.count, isPart });
+    recordsUnderWay += writer.count;
+    if (!isPart) batchesUnderWay++;
+    send({ batch: writer.take(coverage), events, isPart });
+    events = [];
+  };
   /** @returns whether there was room for it. */
   const add = (slot: number, change: number, earlier: Earlier | undefined): boolean => {
     const hasRoom = !isBehind() && recordsUnderWay + writer.count < recorderLimits.records;
     if (hasRoom) write(slot, change, earlier);
     else leftOut++;
+    // Before the first second is over it is not known when it began.
+    if (writer.count >= recorderLimits.part && sentMs !== undefined) post(nothingAt(sentMs), true);
     return hasRoom;
   };
   /** What was left out is not told: the next record of the flow brings it. */
@@ -117,22 +131,25 @@ export function createRecorder(options: RecorderOptions): Recorder {
       const all = held === undefined ? coverage : joinCoverage(held, coverage);
       held = isBehind() ? all : undefined;
       if (held !== undefined) return;
-      underWay.push(writer.count);
-      recordsUnderWay += writer.count;
-      send({ batch: writer.take(leftOut === 0 ? all : withGap(all, leftOut)), events });
-      events = [];
+      post(leftOut === 0 ? all : withGap(all, leftOut), false);
       unrecorded += leftOut;
       leftOut = 0;
     },
     taken(memory) {
-      recordsUnderWay -= underWay[0] ?? 0;
-      underWay = underWay.slice(1);
+      const [oldest, ...rest] = underWay;
+      underWay = rest;
+      recordsUnderWay -= oldest?.records ?? 0;
+      if (oldest?.isPart === false) batchesUnderWay--;
       writer.reuse(memory);
     },
     get unrecorded() {
       return unrecorded + leftOut;
     },
   };
+}
+
+function nothingAt(ms: number): Coverage {
+  return { fromMs: ms, toMs: ms, lostPackets: 0, lostBytes: 0, lostEvents: 0, uncounted: 0 };
 }
 
 /** An interval of which a part is missing is not covered. */

@@ -12,7 +12,8 @@ export interface Sample {
 
 export interface Sink {
   /**
-   * Called about once a second, also when nothing happened: then the batch is empty but covers its interval.
+   * Called about once a second, also when nothing happened: then the batch is empty but covers its interval. In a flood
+   * parts of it come before, which cover nothing by themselves.
    * The words are the sink's until the call returns. Never throws for a full disk or a peer that is gone: that is
    * counted and said by `features`.
    */

@@ -74,12 +74,13 @@ function opened(): History {
   });
 }
 
-function take({ batch, events }: RecordMessage): void {
+function take({ batch, events, isPart }: RecordMessage): void {
   const reader = readBatch(batch);
   for (const sink of sinks) sink.take(reader, events);
   // Back to where it came from, for a batch to come.
   const memory = batch.words.buffer as ArrayBuffer;
   records.postMessage(memory, [memory]);
+  if (isPart) return;
   server.emit("features", features());
   server.emit("figures", {
     samples: sinks.flatMap((sink) => sink.samples()),
