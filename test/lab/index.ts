@@ -20,7 +20,7 @@ export type { CommandOptions, Output, Place, Places, Running, Script, ScriptCont
 export { isAlive, run, start, startScript } from "./process.ts";
 export type { KernelFeature, Skippable } from "./requirements.ts";
 export { isInstalled, missingKernel, requireKernel } from "./requirements.ts";
-export type { Bridged, Interface, LinkOptions, PortForward, Routed } from "./topology.ts";
+export type { Bridged, Interface, LinkOptions, Pair, PortForward, Routed } from "./topology.ts";
 export {
   acquaint,
   bridge,
@@ -29,6 +29,7 @@ export {
   macvlan,
   masquerade,
   noOffloads,
+  pair,
   route,
   vlan,
 } from "./topology.ts";

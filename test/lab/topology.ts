@@ -3,7 +3,7 @@
  * link-local address, no duplicate address detection, no router solicitation, and the kernel's IGMP and MLD
  * reports are dropped before any device sees them. Subnet `n` is 10.77.n.0/24 and fd77:0:0:n::/64.
  */
-import type { Namespace } from "./namespace.ts";
+import { createNamespace, type Namespace } from "./namespace.ts";
 
 /** One end of a link, or an interface above one. */
 export interface Interface {
@@ -38,6 +38,24 @@ export async function connect(
   ] as const;
   await acquaint(ends);
   return ends;
+}
+
+export interface Pair extends AsyncDisposable {
+  readonly client: Namespace;
+  readonly server: Namespace;
+  /** The ends of the link, of the client and of the server. */
+  readonly left: Interface;
+  readonly right: Interface;
+}
+
+/** Two namespaces of their own and the link between them, each segment a packet, which end together. */
+export async function pair(): Promise<Pair> {
+  await using stack = new AsyncDisposableStack();
+  const client = stack.use(await createNamespace());
+  const server = stack.use(await createNamespace());
+  const [left, right] = await connect(client, server, { offloads: false });
+  const owned = stack.move();
+  return { client, server, left, right, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 export interface Bridged {

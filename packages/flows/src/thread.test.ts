@@ -1,5 +1,5 @@
 /** What a thread loads stays resident as long as the agent: zod alone is 16 MB, prom-client 9 MB, for each thread. */
-import { Worker } from "node:worker_threads";
+import { MessageChannel, Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 
 /** Tells each module that is loaded, before any other is. */

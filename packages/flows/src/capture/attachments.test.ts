@@ -6,8 +6,8 @@ import {
   connect,
   createNamespace,
   dropPackets,
-  type Interface,
   type Namespace,
+  pair,
   requireKernel,
   route,
   run,
@@ -21,21 +21,6 @@ import { openNamespace } from "../kernel/namespaces.ts";
 import { observe } from "../testing/observed.ts";
 
 beforeEach((context) => requireKernel(context, "netns", "nftables", "bpf", "btf", "tcx"));
-
-async function pair(): Promise<{ client: Namespace; server: Namespace; right: Interface } & AsyncDisposable> {
-  const client = await createNamespace();
-  const server = await createNamespace();
-  const [, right] = await connect(client, server, { offloads: false });
-  return {
-    client,
-    server,
-    right,
-    async [Symbol.asyncDispose]() {
-      await client[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
-    },
-  };
-}
 
 /** How many programs hang on eth0 of a namespace, both directions. */
 function attached(namespace: Namespace, index: number): number {

@@ -9,9 +9,9 @@ import {
   capture,
   connect,
   createNamespace,
-  type Interface,
   masquerade,
   type Namespace,
+  pair,
   ping,
   readCapture,
   requireKernel,
@@ -121,27 +121,6 @@ async function framesOf(file: string): Promise<Uint8Array[]> {
   const frames: Uint8Array[] = [];
   for await (const { data } of readOurs(file)) frames.push(new Uint8Array(data));
   return frames;
-}
-
-interface Pair extends AsyncDisposable {
-  readonly client: Namespace;
-  readonly server: Namespace;
-  readonly right: Interface;
-}
-
-async function pair(): Promise<Pair> {
-  const client = await createNamespace();
-  const server = await createNamespace();
-  const [, right] = await connect(client, server, { offloads: false });
-  return {
-    client,
-    server,
-    right,
-    async [Symbol.asyncDispose]() {
-      await client[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
-    },
-  };
 }
 
 test("the packets of a device are those that tcpdump captures there, to the byte", async () => {
