@@ -53,30 +53,40 @@ function randomRule(random: Random, section: "ingress" | "egress", path: string,
     id,
     path,
     deny,
-    peers: lacksPeers ? undefined : some(random, 0, 3, () => randomPeer(random, canName)),
+    peers: lacksPeers ? undefined : some(random, 0, 3, () => randomPeers(random, canName)).flat(),
     ports: random.below(3) === 0 ? undefined : some(random, 0, 3, () => randomPorts(random)),
   };
 }
 
-function randomPeer(random: Random, canName: boolean): PeerSelector {
-  switch (
-    one(random, ["cidr", "cidr", "cidr", "entity", "endpoints", "nodes", canName ? "name" : "cidr"] as const)
-  ) {
-    case "cidr": {
-      const prefix = aPrefix(random);
-      return { kind: "cidr", prefix, except: some(random, 0, 2, () => aPrefixIn(random, prefix)) };
-    }
+function randomPeers(random: Random, canName: boolean): PeerSelector[] {
+  const last = canName ? "name" : "cidr";
+  switch (one(random, ["cidr", "cidr", "cidr", "entity", "endpoints", "nodes", last] as const)) {
+    case "cidr":
+      return randomPrefixes(random);
     case "entity":
-      return { kind: "entity", entity: one(random, entities) };
+      return [{ kind: "entity", entity: one(random, entities) }];
     case "endpoints":
-      return { kind: "endpoints", labels: selectorOf(random) };
+      return [{ kind: "endpoints", labels: selectorOf(random) }];
     case "nodes":
-      return { kind: "nodes", labels: selectorOf(random) };
+      return [{ kind: "nodes", labels: selectorOf(random) }];
     case "name":
       return random.below(2) === 0
-        ? { kind: "name", name: one(random, names) }
-        : { kind: "pattern", pattern: one(random, patterns) };
+        ? [{ kind: "name", name: one(random, names) }]
+        : [{ kind: "pattern", pattern: one(random, patterns) }];
   }
+}
+
+/** One with its exceptions, and now and then one inside an exception or around them all. */
+function randomPrefixes(random: Random): PeerSelector[] {
+  const prefix = aPrefix(random);
+  const except = some(random, 0, 2, () =>
+    random.below(8) === 0 ? aPrefix(random) : aPrefixIn(random, prefix),
+  );
+  const inside = except.filter(() => random.below(3) === 0).map((excepted) => aPrefixIn(random, excepted));
+  return [
+    { kind: "cidr", prefix, except },
+    ...inside.map((again) => ({ kind: "cidr" as const, prefix: again, except: [] })),
+  ];
 }
 
 function randomPorts(random: Random): PortSelector {
