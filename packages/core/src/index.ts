@@ -29,5 +29,6 @@ export { createServices, serviceKey } from "./services.ts";
 export { siblingModule } from "./sibling.ts";
 export type { DatabaseOptions } from "./sqlite.ts";
 export { databaseError, openDatabase } from "./sqlite.ts";
+export { table } from "./table.ts";
 export { jsonLine, printable } from "./terminal.ts";
 export { formatBytes, formatCount, parseDuration, parseMoment, parseSize } from "./units.ts";

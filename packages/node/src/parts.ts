@@ -18,6 +18,12 @@ export const parts: readonly PartEntry[] = [
     verbs: ["capture", "observe", "summary"],
     load: async () => (await import("@x0tta6bl4/flows")).flowsPart as PartDefinition,
   },
+  {
+    name: "policy",
+    summary: "Network policies: who may speak to whom",
+    verbs: ["apply", "audit", "check", "confirm", "delete", "list", "reset", "revert", "show"],
+    load: async () => (await import("@x0tta6bl4/flows")).policyPart as PartDefinition,
+  },
 ];
 
 export function loadParts(entries: readonly PartEntry[]): Promise<PartDefinition[]> {

@@ -3,5 +3,6 @@ export { exportsMetrics } from "./catalogue/exports.ts";
 export { flowsMetrics, type TrafficLabel } from "./catalogue/flows.ts";
 export { hubbleMetrics } from "./catalogue/hubble.ts";
 export { nodeMetrics } from "./catalogue/node.ts";
+export { policyMetrics } from "./catalogue/policy.ts";
 export { telemetryErrors } from "./errors.ts";
 export { createRegistry, type Exposition, type Registry } from "./registry.ts";

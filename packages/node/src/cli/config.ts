@@ -1,9 +1,9 @@
+import { table } from "@x0tta6bl4/core";
 import { configJsonSchema } from "../config/documents.ts";
 import { loadConfig, type Setting } from "../config/load.ts";
 import { sectionsOf } from "../config/sections.ts";
 import type { Output } from "./commands.ts";
 import type { NodeContext } from "./context.ts";
-import { table } from "./table.ts";
 
 export async function showConfig(
   this: NodeContext,

@@ -3,6 +3,7 @@ import { exportsMetrics } from "./exports.ts";
 import { flowsMetrics } from "./flows.ts";
 import { hubbleMetrics } from "./hubble.ts";
 import { nodeMetrics } from "./node.ts";
+import { policyMetrics } from "./policy.ts";
 
 /** Every metric of the product by part: what code measures, dashboards query and the documentation lists. */
 export const catalogue: Readonly<Record<string, Readonly<Record<string, MetricDefinition>>>> = {
@@ -10,4 +11,5 @@ export const catalogue: Readonly<Record<string, Readonly<Record<string, MetricDe
   flows: flowsMetrics,
   hubble: hubbleMetrics,
   exports: exportsMetrics,
+  policy: policyMetrics,
 };

@@ -1,0 +1,109 @@
+/** The repository's state in the words of the API. */
+import { formatAddress } from "../address.ts";
+import type { EnforcementFigures } from "./enforce/contract.ts";
+import type { PolicySet, PolicySpec, World } from "./model.ts";
+import type { Held, RepositoryStatus } from "./repository.ts";
+import type { DocumentAnswer, ListAnswer, RuleFiguresAnswer, StateAnswer } from "./schema.ts";
+import { selectedBy } from "./selected.ts";
+import type { RuleContent, StoredDocument } from "./store/store.ts";
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+export function stateAnswer(status: RepositoryStatus, figures: EnforcementFigures | undefined): StateAnswer {
+  const { held, waiting, off, world } = status;
+  const shown = waiting?.held ?? held;
+  const sections = (shown?.compiled?.set.policies ?? []).flatMap(({ specs }) => specs.flatMap(sectionsOf));
+  return {
+    enforced: off === undefined && shown?.inKernel !== undefined,
+    reason: off?.reason ?? null,
+    hint: off?.hint ?? null,
+    node: {
+      name: world.node.name,
+      labels: world.node.labels,
+      addresses: world.node.addresses.map(formatAddress),
+    },
+    generation: shown?.stored.number ?? null,
+    applied: shown === undefined ? null : iso(shown.stored.appliedMs),
+    management: shown?.stored.management ?? true,
+    pin: shown?.stored.pin ?? false,
+    waiting:
+      waiting === undefined
+        ? null
+        : {
+            generation: waiting.held.stored.number,
+            secondsLeft: waiting.leftMs / 1000,
+            applied: iso(waiting.held.stored.appliedMs),
+            documents: waiting.held.stored.documents.map(({ name }) => name),
+          },
+    counts: {
+      documents: shown?.stored.documents.length ?? 0,
+      audit: shown?.stored.documents.filter(({ audit }) => audit).length ?? 0,
+      rules: sections.reduce((sum, { rules }) => sum + rules, 0),
+      entries: shown?.compiled?.tables.count ?? 0,
+      connections: figures?.connections ?? null,
+      verdicts: figures?.verdicts ?? null,
+      unremembered: figures?.unremembered ?? null,
+      related: figures?.related ?? null,
+    },
+  };
+}
+
+export function listAnswer(status: RepositoryStatus, figures: EnforcementFigures | undefined): ListAnswer {
+  const shown = status.waiting?.held ?? status.held;
+  return {
+    state: stateAnswer(status, figures),
+    documents: (shown?.stored.documents ?? []).map((document) =>
+      documentAnswer(document, shown as Held, status),
+    ),
+  };
+}
+
+export function documentAnswer(
+  { audit, appliedMs, ...document }: StoredDocument,
+  { compiled }: Held,
+  { world }: RepositoryStatus,
+): DocumentAnswer {
+  return { ...documentOf(document, compiled?.set, world), audit, applied: iso(appliedMs) };
+}
+
+/** What a document says and selects in its set; nothing where it is no policy or the set cannot be read. */
+export function documentOf(
+  { kind, name }: Pick<StoredDocument, "kind" | "name">,
+  set: PolicySet | undefined,
+  world: World,
+): Omit<DocumentAnswer, "audit" | "applied"> {
+  const policy = set?.policies.find((one) => one.kind === kind && one.name === name);
+  const selected = policy === undefined ? undefined : selectedBy(policy.specs, world);
+  return {
+    kind,
+    name,
+    description: policy?.specs.find(({ description }) => description !== undefined)?.description ?? null,
+    selects:
+      selected === undefined
+        ? null
+        : { ...selected, nodes: [...selected.nodes], workloads: [...selected.workloads] },
+    sections: policy?.specs.flatMap(sectionsOf) ?? [],
+  };
+}
+
+function sectionsOf({ ingress, egress }: PolicySpec): DocumentAnswer["sections"] {
+  return (["ingress", "egress"] as const).flatMap((direction) => {
+    const section = direction === "ingress" ? ingress : egress;
+    if (section === undefined) return [];
+    const { path, rules, defaultDeny } = section;
+    return [{ path, direction, rules: rules.length, defaultDeny }];
+  });
+}
+
+/** Those whose rule is known; the most packets first. */
+export function figuresAnswer(
+  figures: EnforcementFigures | undefined,
+  ruleOf: (id: number) => Pick<RuleContent, "policy" | "path"> | undefined,
+): RuleFiguresAnswer[] {
+  return (figures?.rules ?? [])
+    .flatMap(({ id, decision, flows, packets, bytes }) => {
+      const rule = ruleOf(id);
+      return rule === undefined ? [] : [{ id, ...rule, decision, flows, packets, bytes }];
+    })
+    .sort((a, b) => b.packets - a.packets || a.id - b.id);
+}

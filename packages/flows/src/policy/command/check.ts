@@ -1,0 +1,48 @@
+/** `x0 policy check`: what is wrong with files of policies, what they select, and what was hardly meant. */
+import { type CliContext, jsonLine, table } from "@x0tta6bl4/core";
+import { flowsFail } from "../../errors.ts";
+import { readCheck } from "../check.ts";
+import type { PolicyConfig } from "../config.ts";
+import { describeProblem, exitOf, type Problem } from "../language/problem.ts";
+import type { DocumentAnswer } from "../schema.ts";
+import { hostAddresses, worldOf } from "../world.ts";
+import type { OutputFlags } from "./command.ts";
+import { readFiles } from "./files.ts";
+import { selectsText } from "./list.ts";
+
+export async function check(
+  this: CliContext,
+  { output }: OutputFlags,
+  ...paths: string[]
+): Promise<Error | undefined> {
+  const config = (await this.section("policy")) as PolicyConfig;
+  const files = await readFiles(this, paths);
+  const world = worldOf(config, { addresses: hostAddresses(), workloads: [], names: () => [] });
+  const { documents, problems } = readCheck(files, config, world);
+  if (output === "json") {
+    this.stdout.write(jsonLine({ valid: exitOf(problems) === 0, documents, problems }));
+  } else {
+    for (const problem of problems) this.stderr.write(`${describeProblem(problem)}\n`);
+    if (documents.length > 0)
+      this.stdout.write(table(["NAME", "KIND", "SELECTS", "SECTIONS"], documents.map(row)));
+  }
+  return failureOf(problems);
+}
+
+function row({ name, kind, selects, sections }: Omit<DocumentAnswer, "audit" | "applied">): string[] {
+  const said = sections.map(
+    ({ path, rules, defaultDeny }) =>
+      `${path}: ${rules} ${rules === 1 ? "rule" : "rules"}${defaultDeny ? ", denies the rest" : ""}`,
+  );
+  return [name, kind, selects === null ? "-" : selectsText(selects), said.join("; ")];
+}
+
+function failureOf(problems: readonly Problem[]): Error | undefined {
+  const exit = exitOf(problems);
+  if (exit === 0) return undefined;
+  const count = problems.filter(({ severity }) => severity !== "warning").length;
+  return flowsFail(
+    exit === 1 ? "X0_FLOWS_POLICY_MALFORMED" : "X0_FLOWS_POLICY_UNSUPPORTED",
+    `${count} ${count === 1 ? "problem" : "problems"}: nothing of this can be applied`,
+  );
+}

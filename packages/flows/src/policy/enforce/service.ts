@@ -1,0 +1,15 @@
+import { type Feature, type ServiceKey, serviceKey } from "@x0tta6bl4/core";
+import type { EnforcementFigures, SwapRequest } from "./contract.ts";
+
+/** The capturing side, as the policy part reaches it. */
+export interface Enforcement {
+  /** Why nothing can be enforced here; undefined where it can. */
+  missing(): Feature | undefined;
+  /** @throws X0_FLOWS_OFF, X0_FLOWS_KERNEL_CALL; what was in force stays then */
+  swap(request: SwapRequest): Promise<number>;
+  confirm(): Promise<boolean>;
+  revert(): Promise<boolean>;
+  figures(): Promise<EnforcementFigures>;
+}
+
+export const enforcementService: ServiceKey<Enforcement> = serviceKey("flows.enforcement");

@@ -1,0 +1,142 @@
+/**
+ * Policy as a part of the node: keeps what is applied, and puts it in force through the part that captures. Where that
+ * cannot be, policies are still stored, listed and checked, and it is said why they are not enforced.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type Feature,
+  type Health,
+  messageOf,
+  type Part,
+  type PartContext,
+  type PartDefinition,
+} from "@x0tta6bl4/core";
+import { flowsFail } from "../errors.ts";
+import { stateAnswer } from "./answers.ts";
+import { policyCommands } from "./command/command.ts";
+import { type PolicyConfig, policyConfigSchema } from "./config.ts";
+import { createReader } from "./documents.ts";
+import { enforcementService } from "./enforce/service.ts";
+import { createPolicyMetrics } from "./metrics.ts";
+import { createRepository, type Repository, type RepositoryStatus } from "./repository.ts";
+import { policyRoutes } from "./routes.ts";
+import { openPolicyStore, type PolicyStore } from "./store/store.ts";
+import { hostAddresses, worldOf } from "./world.ts";
+
+/** How late a new address or a passed deadline may be noticed here; the kernel falls back at the deadline itself. */
+const REFRESH_MS = 1000;
+/** Figures of ten thousand rules take some milliseconds to fetch. */
+const FIGURES_EACH = 5;
+
+export const policyPart: PartDefinition<PolicyConfig> = {
+  name: "policy",
+  summary: "Network policies: who may speak to whom",
+  config: policyConfigSchema,
+  create: createPolicyPart,
+  commands: policyCommands,
+};
+
+function createPolicyPart({
+  clock,
+  config,
+  dataDirectory,
+  log,
+  metrics,
+  services,
+}: PartContext<PolicyConfig>): Part {
+  const figures = createPolicyMetrics(metrics);
+  let running: { readonly repository: Repository; readonly store: PolicyStore } | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let round: Promise<void> = Promise.resolve();
+  let rounds = 0;
+
+  const opened = (): NonNullable<typeof running> => {
+    if (running !== undefined) return running;
+    throw flowsFail("X0_FLOWS_POLICY_OFF", "policies are not open", { hint: "x0 doctor" });
+  };
+  const measure = async (): Promise<void> => {
+    const { repository, store } = opened();
+    const counted = rounds++ % FIGURES_EACH === 0 ? await repository.figures() : undefined;
+    figures.take(stateAnswer(repository.status(), counted), counted, store.ruleOf);
+  };
+  /** One round at a time, each a while after the one before. */
+  const follow = (): void => {
+    timer = setTimeout(() => {
+      round = (async () => {
+        try {
+          await running?.repository.refresh();
+          if (running !== undefined) await measure();
+        } catch (error) {
+          log.error("policies could not follow the world", { reason: messageOf(error) });
+        }
+        if (running !== undefined) follow();
+      })();
+    }, REFRESH_MS);
+    timer.unref();
+  };
+
+  return {
+    async start() {
+      const folder = join(dataDirectory, "policy");
+      mkdirSync(folder, { recursive: true, mode: 0o750 });
+      const store = openPolicyStore(join(folder, "policy.db"));
+      const repository = createRepository({
+        config,
+        store,
+        reader: createReader(config),
+        enforcement: services.find(enforcementService),
+        world: () => worldOf(config, { addresses: hostAddresses(), workloads: [], names: () => [] }),
+        clock,
+        log,
+      });
+      running = { repository, store };
+      await repository.start();
+      await measure();
+      follow();
+    },
+    async stop() {
+      const ended = running;
+      running = undefined;
+      clearTimeout(timer);
+      await round;
+      ended?.store.close();
+    },
+    health: () => healthOf(running?.repository.status()),
+    routes: policyRoutes({ opened }),
+  };
+}
+
+function healthOf(status: RepositoryStatus | undefined): Health {
+  const name = "enforcement";
+  if (status === undefined)
+    return { state: "off", features: [{ name, state: "off", reason: "it has not started" }] };
+  const { held, waiting, off } = status;
+  const shown = waiting?.held ?? held;
+  const documents = shown?.stored.documents ?? [];
+  const audit = documents.filter((document) => document.audit).length;
+  const count = `${documents.length} ${documents.length === 1 ? "document" : "documents"}`;
+  const feature = featureOf();
+  return { state: feature.state, features: [feature] };
+
+  function featureOf(): Feature {
+    if (off !== undefined)
+      return {
+        name,
+        // Nothing is lost where nothing is applied.
+        state: documents.length === 0 ? "off" : "degraded",
+        reason: documents.length === 0 ? off.reason : `${count} stored, not in force: ${off.reason}`,
+        ...(off.hint === undefined ? {} : { hint: off.hint }),
+      };
+    if (shown === undefined || documents.length === 0)
+      return { name, state: "on", detail: "no policy is applied", hint: "x0 policy apply FILE" };
+    const told = `generation ${shown.stored.number}: ${count}${audit === 0 ? "" : `, ${audit} in audit`}`;
+    if (waiting === undefined) return { name, state: "on", detail: told };
+    return {
+      name,
+      state: "on",
+      detail: `${told}; falls back in ${Math.ceil(waiting.leftMs / 1000)} s`,
+      hint: "x0 policy confirm keeps it",
+    };
+  }
+}

@@ -1,0 +1,366 @@
+/**
+ * The policies of this node: stored, compiled against the world, put in force. One change at a time, in steps of which
+ * each may be the last (a power cut, a kernel that refuses): tried without effect, stored as prepared, swapped in the
+ * kernel, stored as confirmed. Only what is confirmed is applied by a start.
+ */
+import { type Clock, type Log, messageOf, X0Error } from "@x0tta6bl4/core";
+import { flowsFail } from "../errors.ts";
+import { compile } from "./compile/compile.ts";
+import { type EncodedTables, encode } from "./compile/encode.ts";
+import type { PolicyConfig } from "./config.ts";
+import { managementOf, type PolicyReader, type PolicyText } from "./documents.ts";
+import type { EnforcementFigures, Tuple } from "./enforce/contract.ts";
+import type { Enforcement } from "./enforce/service.ts";
+import type { PolicySet, World } from "./model.ts";
+import { numbered } from "./store/number.ts";
+import { SESSION_ID } from "./store/schema.ts";
+import type { HeldGeneration, PolicyStore, StoredDocument, StoredGeneration } from "./store/store.ts";
+
+/** Each is one entry of a map of 256 that holds both. */
+const MOST_SESSIONS = 16;
+
+export interface ApplyRequest {
+  readonly files: readonly PolicyText[];
+  readonly audit: boolean;
+  /** Whether management ports stay reachable whatever the policies say. */
+  readonly management: boolean;
+  readonly pin: boolean;
+  readonly confirmWithinMs?: number | undefined;
+  /** The connection over which it is applied: it stays whatever the policies say. */
+  readonly session?: Tuple | undefined;
+}
+
+export interface Change {
+  readonly generation: number;
+  /** Names of the documents. */
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+  readonly unchanged: readonly string[];
+  readonly waiting: boolean;
+}
+
+/** What holds, or is to hold. */
+export interface Held {
+  readonly stored: Omit<HeldGeneration, "state" | "settledMs">;
+  /** Undefined where what was stored can no longer be read: another version, another configuration. */
+  readonly compiled: Compiled | undefined;
+  /** Of the kernel; undefined where it is not enforced. */
+  readonly inKernel: number | undefined;
+}
+
+interface Compiled {
+  readonly set: PolicySet;
+  readonly tables: EncodedTables;
+}
+
+export interface RepositoryStatus {
+  readonly held: Held | undefined;
+  readonly waiting: { readonly held: Held; readonly leftMs: number } | undefined;
+  /** Why it is not enforced, undefined where it is. */
+  readonly off: { readonly reason: string; readonly hint: string | undefined } | undefined;
+  readonly world: World;
+}
+
+export interface Repository {
+  /** Puts in force what was last confirmed. */
+  start(): Promise<void>;
+  /** @throws X0_FLOWS_POLICY_UNCONFIRMED, what is wrong with the texts, what the kernel refuses */
+  apply(request: ApplyRequest): Promise<Change>;
+  /** @throws X0_FLOWS_POLICY_UNKNOWN, and as `apply` */
+  remove(names: readonly string[], session: Tuple | undefined): Promise<Change>;
+  /** Ends all policy, also one that waits for its confirmation. */
+  reset(): Promise<Change>;
+  /** @throws X0_FLOWS_POLICY_NOT_WAITING */
+  confirm(): Promise<StoredGeneration["number"]>;
+  /** @throws X0_FLOWS_POLICY_NOT_WAITING */
+  revert(): Promise<StoredGeneration["number"]>;
+  /** Takes note of a changed world and of a passed deadline. */
+  refresh(): Promise<void>;
+  figures(): Promise<EnforcementFigures | undefined>;
+  status(): RepositoryStatus;
+}
+
+export interface RepositoryOptions {
+  readonly config: PolicyConfig;
+  readonly reader: PolicyReader;
+  readonly store: PolicyStore;
+  readonly enforcement: Enforcement | undefined;
+  readonly world: () => World;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Waiting {
+  readonly held: Held;
+  readonly untilNs: bigint;
+}
+
+export function createRepository(options: RepositoryOptions): Repository {
+  const { config, reader, store, enforcement, clock, log } = options;
+  let world = options.world();
+  let held: Held | undefined;
+  let waiting: Waiting | undefined;
+  let failure: X0Error | undefined;
+  let sessions: readonly Tuple[] = [];
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** One after the other: each begins where the one before ended. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  };
+  const off = (): RepositoryStatus["off"] => {
+    if (enforcement === undefined)
+      return { reason: "no part of this node observes packets", hint: undefined };
+    const missing = enforcement.missing();
+    if (missing !== undefined)
+      return { reason: missing.reason ?? "packets are not observed", hint: missing.hint };
+    return failure === undefined ? undefined : { reason: messageOf(failure), hint: failure.hint };
+  };
+  const canEnforce = (): Enforcement | undefined =>
+    enforcement === undefined || enforcement.missing() !== undefined ? undefined : enforcement;
+  const tablesOf = (set: PolicySet, management: boolean): EncodedTables =>
+    encode(compile(set, world, management ? managementOf(config) : undefined));
+  const swap = async (
+    stored: Held["stored"],
+    compiled: Compiled,
+    confirmWithinMs?: number,
+  ): Promise<Held> => {
+    const generation = await canEnforce()?.swap({
+      tables: stored.documents.length === 0 ? undefined : compiled.tables,
+      judgeLoopback: !stored.management,
+      exempt: { id: SESSION_ID, connections: sessions },
+      ...(confirmWithinMs === undefined ? {} : { confirmWithinMs }),
+    });
+    failure = undefined;
+    return { stored, compiled, inKernel: generation };
+  };
+  const compiledOf = (documents: readonly StoredDocument[], management: boolean): Compiled => {
+    world = options.world();
+    const set = numbered(reader.setOf(documents), store.ids);
+    return { set, tables: tablesOf(set, management) };
+  };
+  const requireSettled = (): void => {
+    if (waiting !== undefined)
+      throw flowsFail(
+        "X0_FLOWS_POLICY_UNCONFIRMED",
+        `generation ${waiting.held.stored.number} waits for its confirmation`,
+        { hint: "x0 policy confirm keeps it, x0 policy revert ends it" },
+      );
+  };
+  const notWaiting = (): X0Error =>
+    flowsFail("X0_FLOWS_POLICY_NOT_WAITING", "no policy waits for its confirmation", {
+      hint: "after its time has passed what held before holds again: x0 policy list",
+    });
+
+  const put = async (
+    documents: readonly StoredDocument[],
+    how: Pick<ApplyRequest, "management" | "pin" | "confirmWithinMs" | "session">,
+  ): Promise<Change> => {
+    const { management, pin, confirmWithinMs, session } = how;
+    if (confirmWithinMs !== undefined && canEnforce() === undefined)
+      throw flowsFail(
+        "X0_FLOWS_POLICY_NOT_ENFORCED",
+        `policies are not enforced here, so nothing could fall back: ${off()?.reason}`,
+        { hint: "apply without --confirm-within: it is stored, and enforced as soon as it can be" },
+      );
+    const compiled = compiledOf(documents, management);
+    if (session !== undefined)
+      sessions = [...sessions.filter((one) => !same(one, session)), session].slice(-MOST_SESSIONS);
+    const before = held;
+    const applied = { appliedMs: clock.nowMs(), management, pin, documents };
+    const number = store.prepare(applied);
+    let next: Held;
+    try {
+      next = await swap({ number, ...applied }, compiled, confirmWithinMs);
+    } catch (error) {
+      store.settle(number, "reverted", clock.nowMs());
+      throw error;
+    }
+    try {
+      store.settle(number, confirmWithinMs === undefined ? "confirmed" : "unconfirmed", clock.nowMs());
+    } catch (error) {
+      // A disk without room: what a start would apply has to be what holds.
+      await restore(before);
+      throw error;
+    }
+    if (confirmWithinMs === undefined) held = next;
+    else waiting = { held: next, untilNs: clock.monotonicNs() + BigInt(Math.round(confirmWithinMs * 1e6)) };
+    return {
+      generation: number,
+      ...difference(before?.stored.documents ?? [], documents),
+      waiting: confirmWithinMs !== undefined,
+    };
+  };
+  const restore = async (before: Held | undefined): Promise<void> => {
+    if (before?.compiled !== undefined) held = await swap(before.stored, before.compiled);
+    else
+      await canEnforce()?.swap({
+        tables: undefined,
+        judgeLoopback: false,
+        exempt: { id: SESSION_ID, connections: [] },
+      });
+  };
+  const revertWaiting = async (): Promise<number> => {
+    if (waiting === undefined) throw notWaiting();
+    const { number } = waiting.held.stored;
+    await canEnforce()?.revert();
+    store.settle(number, "reverted", clock.nowMs());
+    waiting = undefined;
+    return number;
+  };
+  /** Compiles anew where the world is another. */
+  const follow = async (): Promise<void> => {
+    world = options.world();
+    if (held?.compiled === undefined || waiting !== undefined || canEnforce() === undefined) return;
+    const { stored, compiled, inKernel } = held;
+    try {
+      const tables = tablesOf(compiled.set, stored.management);
+      if (inKernel !== undefined && equal(tables, compiled.tables)) return;
+      held = await swap(stored, { ...compiled, tables });
+      log.info("policies are in force as the world is now", { generation: stored.number });
+    } catch (error) {
+      fail(error, "policies cannot be enforced");
+    }
+  };
+  const fail = (error: unknown, message: string): void => {
+    if (!(error instanceof X0Error)) throw error;
+    if (failure?.message !== error.message) log.error(message, { reason: error.message, hint: error.hint });
+    failure = error;
+  };
+
+  return {
+    start: () =>
+      inTurn(async () => {
+        store.revertUnsettled(clock.nowMs());
+        const confirmed = store.confirmed();
+        if (confirmed === undefined) return;
+        held = { stored: confirmed, compiled: undefined, inKernel: undefined };
+        try {
+          held = { ...held, compiled: compiledOf(confirmed.documents, confirmed.management) };
+        } catch (error) {
+          fail(error, "the stored policies cannot be read");
+        }
+        await follow();
+      }),
+    apply: (request) =>
+      inTurn(async () => {
+        requireSettled();
+        const given = reader.read(request.files, { audit: request.audit, appliedMs: clock.nowMs() });
+        return put(merged(held?.stored.documents ?? [], given), request);
+      }),
+    remove: (names, session) =>
+      inTurn(async () => {
+        requireSettled();
+        const documents = held?.stored.documents ?? [];
+        const unknown = names.find((name) => !documents.some((document) => document.name === name));
+        if (unknown !== undefined)
+          throw flowsFail("X0_FLOWS_POLICY_UNKNOWN", `no policy is named ${unknown}`, {
+            hint: "x0 policy list names them",
+          });
+        const { management, pin } = held?.stored ?? { management: true, pin: false };
+        return put(
+          documents.filter(({ name }) => !names.includes(name)),
+          { management, pin, session },
+        );
+      }),
+    reset: () =>
+      inTurn(async () => {
+        if (waiting !== undefined) await revertWaiting();
+        const before = held?.stored.documents ?? [];
+        const applied = { appliedMs: clock.nowMs(), management: true, pin: false, documents: [] };
+        const number = store.prepare(applied);
+        // First for the next start, whatever the kernel says.
+        store.settle(number, "confirmed", clock.nowMs());
+        held = await swap({ number, ...applied }, compiledOf([], true));
+        return { generation: number, ...difference(before, []), waiting: false };
+      }),
+    confirm: () =>
+      inTurn(async () => {
+        if (waiting === undefined) throw notWaiting();
+        if ((await canEnforce()?.confirm()) !== true) {
+          await revertWaiting();
+          throw notWaiting();
+        }
+        const { number } = waiting.held.stored;
+        store.settle(number, "confirmed", clock.nowMs());
+        held = waiting.held;
+        waiting = undefined;
+        await follow();
+        return number;
+      }),
+    revert: () =>
+      inTurn(async () => {
+        const number = await revertWaiting();
+        await follow();
+        return number;
+      }),
+    refresh: () =>
+      inTurn(async () => {
+        if (waiting !== undefined && clock.monotonicNs() >= waiting.untilNs) {
+          // The kernel fell back by itself; this lets go of the table.
+          const generation = await revertWaiting();
+          log.warn("a policy was not confirmed in time: what held before holds again", { generation });
+        }
+        await follow();
+      }),
+    figures: async () => canEnforce()?.figures(),
+    status: () => ({
+      held,
+      waiting:
+        waiting === undefined
+          ? undefined
+          : {
+              held: waiting.held,
+              leftMs: Math.max(0, Number(waiting.untilNs - clock.monotonicNs()) / 1e6),
+            },
+      off: off(),
+      world,
+    }),
+  };
+}
+
+const keyOf = ({ kind, name }: Pick<StoredDocument, "kind" | "name">): string => `${kind} ${name}`;
+
+/** By kind and name the given ones replace those that hold; one that says the same stays as it was applied. */
+function merged(holding: readonly StoredDocument[], given: readonly StoredDocument[]): StoredDocument[] {
+  const all = new Map(holding.map((document) => [keyOf(document), document]));
+  for (const document of given) {
+    const before = all.get(keyOf(document));
+    const isSame = before?.text === document.text && before.audit === document.audit;
+    if (!isSame) all.set(keyOf(document), document);
+  }
+  return [...all.values()];
+}
+
+function difference(
+  before: readonly StoredDocument[],
+  after: readonly StoredDocument[],
+): Pick<Change, "added" | "changed" | "removed" | "unchanged"> {
+  const old = new Map(before.map((document) => [keyOf(document), document]));
+  const now = new Set(after.map(keyOf));
+  const names = (documents: readonly StoredDocument[]): string[] => documents.map(({ name }) => name).sort();
+  const kept = after.filter((document) => old.has(keyOf(document)));
+  const isSame = (document: StoredDocument): boolean => {
+    const other = old.get(keyOf(document));
+    return other?.text === document.text && other.audit === document.audit;
+  };
+  return {
+    added: names(after.filter((document) => !old.has(keyOf(document)))),
+    changed: names(kept.filter((document) => !isSame(document))),
+    unchanged: names(kept.filter(isSame)),
+    removed: names(before.filter((document) => !now.has(keyOf(document)))),
+  };
+}
+
+function same(a: Tuple, b: Tuple): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function equal(a: EncodedTables, b: EncodedTables): boolean {
+  return (
+    a.count === b.count && Buffer.compare(a.keys, b.keys) === 0 && Buffer.compare(a.values, b.values) === 0
+  );
+}

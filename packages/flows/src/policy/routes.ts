@@ -1,0 +1,187 @@
+import type { Connection, Route } from "@x0tta6bl4/core";
+import type { z } from "zod";
+import { flowsFail } from "../errors.ts";
+import { documentAnswer, figuresAnswer, listAnswer, stateAnswer } from "./answers.ts";
+import type { Tuple } from "./enforce/contract.ts";
+import type { Repository } from "./repository.ts";
+import {
+  APPLY_BYTES,
+  type ApplyBody,
+  applySchema,
+  changeSchema,
+  deleteSchema,
+  documentQuerySchema,
+  figuresSchema,
+  generationsSchema,
+  listSchema,
+  settledSchema,
+  stateSchema,
+  type WholeDocument,
+  wholeDocumentSchema,
+} from "./schema.ts";
+import type { PolicyStore } from "./store/store.ts";
+
+const TCP = 6;
+const SHOWN_GENERATIONS = 100;
+
+interface PolicySources {
+  /** @throws X0_FLOWS_POLICY_OFF */
+  opened(): { readonly repository: Repository; readonly store: PolicyStore };
+}
+
+export function policyRoutes({ opened }: PolicySources): readonly Route[] {
+  const path = "/api/v1/policy";
+  return [
+    {
+      kind: "json",
+      method: "GET",
+      path,
+      summary: "The policies that are applied, what each selects, and the state of enforcement",
+      response: listSchema,
+      async handle() {
+        const { repository } = opened();
+        return listAnswer(repository.status(), await repository.figures());
+      },
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: `${path}/document`,
+      summary: "One document: its text, what it selects and what its rules decided",
+      query: documentQuerySchema,
+      response: wholeDocumentSchema,
+      handle: ({ query }) => whole(opened(), query as z.infer<typeof documentQuerySchema>),
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: `${path}/state`,
+      summary: "What is in force, or waits for its confirmation, with the time that is left",
+      response: stateSchema,
+      async handle() {
+        const { repository } = opened();
+        return stateAnswer(repository.status(), await repository.figures());
+      },
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: `${path}/figures`,
+      summary: "What each rule decided since the agent's start",
+      response: figuresSchema,
+      async handle() {
+        const { repository, store } = opened();
+        return { rules: figuresAnswer(await repository.figures(), store.ruleOf) };
+      },
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: `${path}/generations`,
+      summary: "What was applied, confirmed and reverted, newest first",
+      response: generationsSchema,
+      handle: async () => ({
+        generations: opened()
+          .store.generations(SHOWN_GENERATIONS)
+          .map(({ number, state, appliedMs, settledMs }) => ({
+            generation: number,
+            state,
+            applied: new Date(appliedMs).toISOString(),
+            settled: settledMs === undefined ? null : new Date(settledMs).toISOString(),
+          })),
+      }),
+    },
+    {
+      kind: "json",
+      method: "POST",
+      path: `${path}/apply`,
+      summary: "Puts documents in force beside those that are, all or nothing",
+      body: applySchema,
+      maxBodyBytes: APPLY_BYTES,
+      response: changeSchema,
+      handle({ body, connection }) {
+        const { files, audit, management, pin, confirmWithinSeconds, session } = body as ApplyBody;
+        return opened().repository.apply({
+          files,
+          audit,
+          management,
+          pin,
+          confirmWithinMs: confirmWithinSeconds === undefined ? undefined : confirmWithinSeconds * 1000,
+          session: sessionOf(session, connection),
+        });
+      },
+    },
+    {
+      kind: "json",
+      method: "POST",
+      path: `${path}/delete`,
+      summary: "Takes documents out of force, all or none",
+      body: deleteSchema,
+      maxBodyBytes: APPLY_BYTES,
+      response: changeSchema,
+      handle({ body, connection }) {
+        const { names, session } = body as z.infer<typeof deleteSchema>;
+        return opened().repository.remove(names, sessionOf(session, connection));
+      },
+    },
+    ...(["confirm", "revert"] as const).map(
+      (verb): Route => ({
+        kind: "json",
+        method: "POST",
+        path: `${path}/${verb}`,
+        summary:
+          verb === "confirm"
+            ? "Keeps what waits for its confirmation"
+            : "Ends what waits for its confirmation",
+        response: settledSchema,
+        handle: async () => ({ generation: await opened().repository[verb]() }),
+      }),
+    ),
+    {
+      kind: "json",
+      method: "POST",
+      path: `${path}/reset`,
+      summary: "Ends all policy, also what waits for its confirmation",
+      response: changeSchema,
+      handle: () => opened().repository.reset(),
+    },
+  ];
+}
+
+/** As the command said; else the connection of the request, unless it does not leave this host. */
+function sessionOf(session: ApplyBody["session"], connection: Connection | undefined): Tuple | undefined {
+  if (session !== undefined) return { protocol: TCP, ...session };
+  if (connection === undefined || isLoopback(connection.remote.ip)) return undefined;
+  const { remote, local } = connection;
+  return { protocol: TCP, source: unmapped(remote), destination: unmapped(local) };
+}
+
+/** IPv4 on a socket that takes both. */
+function unmapped({ ip, port }: Connection["local"]): Tuple["source"] {
+  return { ip: ip.replace(/^::ffff:(?=[\d.]+$)/, ""), port };
+}
+
+function isLoopback(ip: string): boolean {
+  return ip === "::1" || ip.replace(/^::ffff:/, "").startsWith("127.");
+}
+
+async function whole(
+  { repository, store }: ReturnType<PolicySources["opened"]>,
+  { name, kind }: z.infer<typeof documentQuerySchema>,
+): Promise<WholeDocument> {
+  const status = repository.status();
+  const held = status.waiting?.held ?? status.held;
+  const document = held?.stored.documents.find(
+    (one) => one.name === name && (kind === undefined || one.kind === kind),
+  );
+  if (held === undefined || document === undefined)
+    throw flowsFail("X0_FLOWS_POLICY_UNKNOWN", `no policy is named ${name}`, {
+      hint: "x0 policy list names them",
+    });
+  const figures = figuresAnswer(await repository.figures(), store.ruleOf);
+  return {
+    ...documentAnswer(document, held, status),
+    text: document.text,
+    figures: figures.filter(({ policy }) => policy === name),
+  };
+}

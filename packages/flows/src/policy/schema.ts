@@ -1,0 +1,149 @@
+/** What the API says of policies. */
+import { z } from "zod";
+
+const end = z.object({ ip: z.string().max(64), port: z.number().int().min(1).max(65_535) });
+
+/** The most that one apply sends: what the language reads of one file, of several files. */
+export const APPLY_BYTES = 16 * 1024 * 1024;
+
+export const applySchema = z.strictObject({
+  files: z
+    .array(z.object({ name: z.string().max(4096), text: z.string() }))
+    .min(1)
+    .max(1024)
+    .describe("YAML documents; each replaces the one of its kind and name"),
+  audit: z.boolean().default(false).describe("tell what would be denied, and deny nothing"),
+  management: z
+    .boolean()
+    .default(true)
+    .describe("keep loopback and policy.management_ports reachable whatever the policies say"),
+  pin: z.boolean().default(false).describe("keep enforcing when the agent dies"),
+  confirmWithinSeconds: z
+    .number()
+    .min(1)
+    .max(86_400)
+    .optional()
+    .describe("falls back by itself unless it is confirmed in time"),
+  session: z
+    .strictObject({ source: end, destination: end })
+    .optional()
+    .describe("the TCP connection over which somebody applies this: it stays whatever the policies say"),
+});
+export type ApplyBody = z.infer<typeof applySchema>;
+
+export const deleteSchema = z.strictObject({
+  names: z.array(z.string().max(512)).min(1).max(16_384),
+  session: applySchema.shape.session,
+});
+
+export const changeSchema = z.object({
+  generation: z.number().int(),
+  added: z.array(z.string()).describe("names of documents"),
+  changed: z.array(z.string()),
+  unchanged: z.array(z.string()),
+  removed: z.array(z.string()),
+  waiting: z.boolean().describe("whether it falls back unless it is confirmed"),
+});
+export type ChangeAnswer = z.infer<typeof changeSchema>;
+
+export const settledSchema = z.object({ generation: z.number().int() });
+
+const ruleFiguresSchema = z.object({
+  id: z.number().int().describe("what verdicts carry"),
+  policy: z.string().describe("empty for management and sessions"),
+  path: z.string().describe("where the rule stands: spec.ingress[0]; spec.ingress is its default deny"),
+  decision: z.enum(["allow", "audit", "deny"]),
+  flows: z.number().int(),
+  packets: z.number().int(),
+  bytes: z.number().int(),
+});
+export type RuleFiguresAnswer = z.infer<typeof ruleFiguresSchema>;
+
+export const figuresSchema = z.object({ rules: z.array(ruleFiguresSchema) });
+
+export const stateSchema = z.object({
+  enforced: z.boolean(),
+  reason: z.string().nullable().describe("why policies are not enforced"),
+  hint: z.string().nullable(),
+  node: z.object({
+    name: z.string(),
+    labels: z.record(z.string(), z.string()),
+    addresses: z.array(z.string()),
+  }),
+  generation: z.number().int().nullable().describe("null where nothing was ever applied"),
+  applied: z.iso.datetime().nullable(),
+  management: z.boolean(),
+  pin: z.boolean(),
+  waiting: z
+    .object({
+      generation: z.number().int(),
+      secondsLeft: z.number().describe("until it falls back"),
+      applied: z.iso.datetime(),
+      documents: z.array(z.string()),
+    })
+    .nullable()
+    .describe("what is in force now and has to be confirmed"),
+  counts: z.object({
+    documents: z.number().int(),
+    audit: z.number().int(),
+    rules: z.number().int(),
+    entries: z.number().int().describe("of the kernel's table"),
+    connections: z.number().int().nullable().describe("allowed ones that the kernel remembers"),
+    verdicts: z.number().int().nullable().describe("since the agent's start"),
+    unremembered: z.number().int().nullable().describe("allowed connections without room"),
+    related: z.number().int().nullable().describe("ICMP errors that passed for a connection's sake"),
+  }),
+});
+export type StateAnswer = z.infer<typeof stateSchema>;
+
+const sectionSchema = z.object({
+  path: z.string(),
+  direction: z.enum(["ingress", "egress"]),
+  rules: z.number().int(),
+  defaultDeny: z.boolean(),
+});
+
+const documentSchema = z.object({
+  kind: z.string(),
+  name: z.string(),
+  audit: z.boolean(),
+  applied: z.iso.datetime(),
+  description: z.string().nullable(),
+  selects: z
+    .object({
+      thisNode: z.boolean(),
+      nodes: z.array(z.string()).describe("of this node and policy.members"),
+      workloads: z.array(z.string()),
+    })
+    .nullable()
+    .describe("null for what selects nobody by its kind"),
+  sections: z.array(sectionSchema),
+});
+export type DocumentAnswer = z.infer<typeof documentSchema>;
+
+export const listSchema = z.object({ state: stateSchema, documents: z.array(documentSchema) });
+export type ListAnswer = z.infer<typeof listSchema>;
+
+export const documentQuerySchema = z.object({
+  name: z.string().describe("namespace/name, or name of what is clusterwide"),
+  kind: z.string().optional().describe("where several kinds have a document of this name"),
+});
+
+export const wholeDocumentSchema = documentSchema.extend({
+  text: z.string(),
+  figures: z.array(ruleFiguresSchema),
+});
+export type WholeDocument = z.infer<typeof wholeDocumentSchema>;
+
+export const generationsSchema = z.object({
+  generations: z
+    .array(
+      z.object({
+        generation: z.number().int(),
+        state: z.enum(["prepared", "unconfirmed", "confirmed", "reverted"]),
+        applied: z.iso.datetime(),
+        settled: z.iso.datetime().nullable().describe("when it was confirmed or reverted"),
+      }),
+    )
+    .describe("newest first"),
+});

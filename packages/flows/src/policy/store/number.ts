@@ -1,0 +1,53 @@
+/**
+ * Rules get numbers that stay: the same rule of the same policy has one number in all generations, so that its
+ * figures go on, and verdicts of old ones can still be named. Nothing depends on how numbers compare but which of
+ * several rules that all allow (or all deny) is named.
+ */
+import { hash } from "node:crypto";
+import type { Policy, PolicyDirection, PolicySet, PolicySpec } from "../model.ts";
+import type { RuleContent } from "./store.ts";
+
+/** @param ids numbers of rules, in their order. */
+export function numbered(
+  set: PolicySet,
+  ids: (rules: readonly RuleContent[]) => readonly number[],
+): PolicySet {
+  const rules = set.policies.flatMap((policy) =>
+    policy.specs.flatMap((spec) =>
+      [spec.ingress, spec.egress].flatMap((section) =>
+        section === undefined ? [] : meanings(policy, section),
+      ),
+    ),
+  );
+  const given = ids(rules)[Symbol.iterator]();
+  const next = (): number => given.next().value as number;
+  const renumber = (section: PolicyDirection | undefined): PolicyDirection | undefined =>
+    section === undefined
+      ? undefined
+      : {
+          ...section,
+          defaultDenyId: next(),
+          rules: section.rules.map((rule) => ({ ...rule, id: next() })),
+        };
+  const renumberSpec = (spec: PolicySpec): PolicySpec => {
+    const ingress = renumber(spec.ingress);
+    return { ...spec, ingress, egress: renumber(spec.egress) };
+  };
+  return { policies: set.policies.map((policy) => ({ ...policy, specs: policy.specs.map(renumberSpec) })) };
+}
+
+/** Of a section's default deny and rules, in the order in which they are numbered. */
+function meanings(policy: Policy, section: PolicyDirection): RuleContent[] {
+  const { name } = policy;
+  return [
+    { policy: name, path: section.path, content: "default deny" },
+    ...section.rules.map(({ id: _, path, ...rule }) => ({ policy: name, path, content: digest(rule) })),
+  ];
+}
+
+function digest(value: unknown): string {
+  const text = JSON.stringify(value, (_, part: unknown) =>
+    part instanceof Uint8Array ? Buffer.from(part).toString("hex") : part,
+  );
+  return hash("sha256", text, "base64url").slice(0, 22);
+}
