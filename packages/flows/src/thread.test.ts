@@ -53,7 +53,7 @@ test.each(["capture", "packets", "recording"])(
 test("what a package of our own imports is seen as well", async () => {
   const entry = `
     import { parentPort } from "node:worker_threads";
-    import "${new URL("./config.ts", import.meta.url)}";
+    import ${JSON.stringify(new URL("./config.ts", import.meta.url))};
     parentPort.on("message", () => parentPort.postMessage({}));`;
   expect(await packagesOf(new URL(`data:text/javascript,${encodeURIComponent(entry)}`))).toContain("zod");
 });
