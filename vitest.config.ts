@@ -1,11 +1,28 @@
 import { defineConfig } from "vitest/config";
 
+const all = ["packages/*/src/**/*.test.ts", "test/**/*.test.ts"];
+/** They ask how much is lost at a rate: nothing else runs beside them. */
+const alone = ["packages/flows/src/capture/loss.test.ts", "test/flows-flood.test.ts"];
+
 export default defineConfig({
   ssr: { resolve: { conditions: ["x0tta6bl4-source"] } },
   test: {
-    include: ["packages/*/src/**/*.test.ts", "test/**/*.test.ts"],
+    globalSetup: "test/lab/compile-cache.ts",
     env: { NODE_OPTIONS: "--conditions=x0tta6bl4-source" },
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // No module has a state, so files can share a process, which takes longer to start than most of them run.
+    isolate: false,
+    projects: [
+      {
+        extends: true,
+        // Two even on two cores: kernel tests wait for half of their time, for children and for RCU grace periods.
+        test: { name: "together", include: all, exclude: alone, maxWorkers: 2, sequence: { groupOrder: 0 } },
+      },
+      {
+        extends: true,
+        test: { name: "alone", include: alone, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
   },
 });

@@ -1,9 +1,10 @@
 /**
- * `npm run -s soak -- [--seconds N]`: one agent after the other inside a lab namespace, under traffic of every kind
- * with queries and followers all the while. Some are killed with SIGKILL and started anew on the same folder; the last
- * one runs for most of the time. Every packet must be counted, nothing lost, and memory and open files must not go on
- * growing once all is warm. Then what is too large for the tests: a million distinct tuples in a minute, and 100,000
- * damaged frames. A line each; the last is `N passed, N failed, N skipped`.
+ * `npm run -s soak -- [--quick] [--seconds N]`: one agent after the other inside a lab namespace, under traffic of
+ * every kind with queries and followers all the while. Some are killed with SIGKILL and started anew on the same
+ * folder; the last one runs for most of the time. Every packet must be counted, nothing lost, and memory and open files
+ * must not go on growing once all is warm. Then what is too large for the tests: a million distinct tuples in a minute,
+ * and 100,000 damaged frames; with `--quick`, as in CI, a tenth of either. A line each; the last is `N passed, N failed,
+ * N skipped`.
  */
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -30,8 +31,11 @@ import {
   udpTraffic,
 } from "./lab/index.ts";
 
-const { values } = parseArgs({ options: { seconds: { type: "string", default: "600" } } });
-const seconds = Number(values.seconds);
+const { values } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, seconds: { type: "string" } },
+});
+const { quick } = values;
+const seconds = Number(values.seconds ?? (quick ? 12 : 600));
 if (!(seconds > 0)) throw new RangeError(`--seconds is a number above 0, not "${values.seconds}"`);
 /** Agents that are killed before the last one. */
 const killings = 3;
@@ -39,11 +43,13 @@ const killings = 3;
 const growthLimit = 0.1;
 /** How long V8 sizes its heap under such load: before that, growth tells nothing. */
 const warmUpMs = 60_000;
+/** So that each third has two. */
+const STEADY_SAMPLES = 6;
 /** Each follower holds one; timers and the pool come and go. */
 const fileSlack = 5;
 
 /** A million tuples in a minute. */
-const floodFlows = 1_000_000;
+const floodFlows = quick ? 100_000 : 1_000_000;
 const floodFlowsPerSecond = 17_000;
 /**
  * The most resident memory of an agent with default settings, in a flood that fills whatever it has: Node and its
@@ -51,7 +57,7 @@ const floodFlowsPerSecond = 17_000;
  * not keep up (60 MB, three times as much while their memory grows), what history and Hubble hold (100 MB).
  */
 const floodBudgetMb = 600;
-const damagedFrames = 100_000;
+const damagedFrames = quick ? 10_000 : 100_000;
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -142,7 +148,7 @@ async function follow(agent: Agent, signal: AbortSignal, holdMs: number): Promis
 async function live(
   agent: Agent,
   name: string,
-  until: number,
+  { until, leastRounds = 1 }: { readonly until: number; readonly leastRounds?: number },
   [client, server, right]: readonly [Namespace, Namespace, Interface],
 ): Promise<void> {
   const began = performance.now();
@@ -155,7 +161,7 @@ async function live(
   do {
     await traffic(client, server, right, round++);
     samples.push(await sample(agent.process.pid));
-  } while (performance.now() < until);
+  } while (performance.now() < until || round < leastRounds);
   const sent = (await wirePackets(server)) - before;
   // The agent reads once a second; what it lacks after five is missing.
   let counted = 0;
@@ -181,7 +187,7 @@ async function live(
     dropped === 0 && starts > round * 70 && answers > 0,
     `${starts} starts followed, ${dropped} dropped, ${answers} answers`,
   );
-  if (samples.length >= 6) steady(name, samples, performance.now() - began >= warmUpMs);
+  if (samples.length >= STEADY_SAMPLES) steady(name, samples, performance.now() - began >= warmUpMs);
 }
 
 /** The first third warms up; then the last must not stand above the middle. */
@@ -256,13 +262,14 @@ async function soak(): Promise<void> {
   try {
     for (let life = 1; life <= killings; life++) {
       await using agent = await start();
-      await live(agent, `life ${life}`, began + (life * seconds * 1000) / 10, places);
+      await live(agent, `life ${life}`, { until: began + (life * seconds * 1000) / 10 }, places);
       await agent.process.stop("SIGKILL");
     }
     await using agent = await start();
     const said = agent.process.output();
     check("after SIGKILL", said.includes("did not end in good order"), "the next start says so");
-    await live(agent, "last life", began + seconds * 1000, places);
+    const until = began + seconds * 1000;
+    await live(agent, "last life", { until, leastRounds: STEADY_SAMPLES }, places);
     const code = await agent.stop();
     check("Ctrl-C", code === 130, `exit ${code}`);
   } finally {
