@@ -1,7 +1,9 @@
 /**
- * The form in which the kernel side evaluates: one longest-prefix table a generation, which holds three things.
+ * The form in which the kernel side evaluates: one longest-prefix table a generation, which holds four things.
  *
  * - *Peers*: address → peer number, and `wider`. Equal sets of matching rules share one. No entry: ANY_PEER.
+ * - *Workloads*: where the other end is a workload of this host, its endpoint → peer number and `wider`, in place of
+ *   those of its address.
  * - *Endpoints*: endpoint, direction and mode → whether it is selected, what its default is, and the policy number
  *   under which its rules stand: endpoints that the same specs select share them.
  * - *Rules*: policy, peer, protocol, port → class and id. What overlaps is settled when the table is made, so each
@@ -30,8 +32,6 @@ export function policyNumber(endpoint: number, which: number, egress: boolean): 
 export const ANY_PEER = 0;
 /** Peers from here on are selectors by name. */
 export const NAME_PEER = 0x8000_0000;
-/** Workload peers: WORKLOAD_PEER | endpoint. */
-export const WORKLOAD_PEER = 0x4000_0000;
 
 /** Higher wins. `management` is what must stay reachable whatever the rules say. */
 export const ruleClass = { none: 0, allow: 1, deny: 2, management: 3 } as const;
@@ -43,6 +43,12 @@ export interface PeerEntry {
   readonly bits: number;
   readonly peer: number;
   /** A second peer number that holds besides, ANY_PEER for none. */
+  readonly wider: number;
+}
+
+export interface WorkloadEntry {
+  readonly endpoint: number;
+  readonly peer: number;
   readonly wider: number;
 }
 
@@ -75,6 +81,7 @@ export interface NameEntry {
 
 export interface Tables {
   readonly peers: readonly PeerEntry[];
+  readonly workloads: readonly WorkloadEntry[];
   readonly endpoints: readonly EndpointEntry[];
   readonly rules: readonly RuleEntry[];
   readonly names: readonly NameEntry[];

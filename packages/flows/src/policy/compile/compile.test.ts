@@ -83,6 +83,14 @@ describe("many rules make few entries", () => {
     expect(rules).toHaveLength(RULES);
   });
 
+  test("workloads that the same rules select share these", () => {
+    const cluster = { kind: "entity", entity: "cluster" } as const;
+    const inCluster = Array.from({ length: 1000 }, (_, index) => ({ peers: [cluster], ports: [tcp(index)] }));
+    const { workloads, rules } = compile(policyOf(inCluster), worldOf(150), undefined);
+    expect(new Set(workloads.map(({ peer }) => peer)).size).toBe(1);
+    expect(rules).toHaveLength(1000);
+  });
+
   test("more than the table may hold are refused", () => {
     const code = "X0_POLICY_TOO_LARGE";
     expect(() => compile(policyOf(hosts(100)), worldOf(0), undefined, { maxEntries: 200 })).toThrow(

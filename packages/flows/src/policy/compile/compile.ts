@@ -13,7 +13,6 @@ import {
   type RuleEntry,
   ruleClass,
   type Tables,
-  WORKLOAD_PEER,
 } from "../tables.ts";
 import { createCells } from "./cells.ts";
 import { findIdentities } from "./identities.ts";
@@ -75,23 +74,22 @@ export function compile(
   const identities = findIdentities(peerRules, world);
   const isSourced = managing?.peers !== undefined && management !== undefined;
   const sources = isSourced ? { rule: forSome.length - 1, prefixes: management.sources } : undefined;
-  const peers = partitionPeers({ rules: peerRules, identities, sources, cells, minSaving });
+  const { peers, workloads } = partitionPeers({ rules: peerRules, identities, sources, cells, minSaving });
 
   add(ANY_PEER, forAll);
   const pick = (selecting: readonly number[]): UsedRule[] =>
     selecting.map((rule) => forSome[rule] as UsedRule);
   for (const peer of cells.numbers()) add(peer, pick(cells.rulesOf(peer)));
-  for (const { endpoint, rules: selecting } of identities.workloads) {
-    add((WORKLOAD_PEER | endpoint) >>> 0, pick(selecting));
-  }
   const names: NameEntry[] = [];
   for (const { kind, text, selecting } of namesIn(forSome)) {
     const peer = NAME_PEER + names.length;
     names.push({ peer, kind, text });
     add(peer, selecting);
   }
-  if (peers.length + subjects.endpoints.length + rules.length > maxEntries) throw tooLarge(maxEntries);
-  return { peers, endpoints: subjects.endpoints, rules, names };
+  const { endpoints } = subjects;
+  const count = peers.length + workloads.length + endpoints.length + rules.length;
+  if (count > maxEntries) throw tooLarge(maxEntries);
+  return { peers, workloads, endpoints, rules, names };
 }
 
 function usedRule({ deny, id, peers, ports }: PolicyRule, policies: readonly number[]): UsedRule {

@@ -9,6 +9,7 @@ test("each part stands where the kernel looks", () => {
   const address = Uint8Array.from({ length: 16 }, (_, index) => index + 1);
   const { keys, values, count } = encode({
     peers: [{ address, bits: 120, peer: 7, wider: 9 }],
+    workloads: [{ endpoint: 3, peer: 8, wider: 0 }],
     endpoints: [{ policy: 5, defaultDenyId: 11, rules: 1 }],
     rules: [
       { policy: 5, peer: 0x8000_0001, protocol: 6, port: 443, bits: 24, class: ruleClass.deny, id: 12 },
@@ -23,12 +24,14 @@ test("each part stands where the kernel looks", () => {
   const none = "00".repeat(16);
   expect(hex(keys, KEY_BYTES)).toEqual([
     "98000000 00000000 01020304 05060708 090a0b0c 0d0e0f10".replaceAll(" ", ""),
+    `20000000c0000003${none}`,
     `2000000080000005${none}`,
     `5800000000000006800000010601bb${none.slice(14)}`,
     `490000000000000600000002060000${none.slice(14)}`,
   ]);
   expect(hex(values, VALUE_BYTES)).toEqual([
     "0700000009000000",
+    "0800000000000000",
     "0b00000001000000",
     "020000000c000000",
     `00000000${Buffer.from(Uint32Array.of(NO_ID).buffer).toString("hex")}`,

@@ -4,16 +4,25 @@
  * | part | key: u32 length in bits, then bytes, numbers big endian | value: two u32 |
  * |---|---|---|
  * | peers | 0, address (16); 32 + its bits | peer, wider |
+ * | workloads | 0xc000_0000 \| endpoint; 32 | peer, wider |
  * | endpoints | 0x8000_0000 \| policy; 32 | default deny's id, policy whose rules hold |
  * | rules | policy + 1, peer, protocol (1), port (2); 64 + bits | class, id |
  */
-import { type EndpointEntry, type PeerEntry, type RuleEntry, ruleClass, type Tables } from "../tables.ts";
+import {
+  type EndpointEntry,
+  type PeerEntry,
+  type RuleEntry,
+  ruleClass,
+  type Tables,
+  type WorkloadEntry,
+} from "../tables.ts";
 
 export const KEY_BYTES = 24;
 export const VALUE_BYTES = 8;
 
 const PEERS = 0;
 const ENDPOINTS = 0x8000_0000;
+const WORKLOADS = 0xc000_0000;
 /** `none` carries it, so that class << 28 | its complement is the 0 of what is not there. */
 export const NO_ID = 0x0fff_ffff;
 
@@ -26,8 +35,8 @@ export interface EncodedTables {
   readonly count: number;
 }
 
-export function encode({ peers, endpoints, rules }: Tables): EncodedTables {
-  const count = peers.length + endpoints.length + rules.length;
+export function encode({ peers, workloads, endpoints, rules }: Tables): EncodedTables {
+  const count = peers.length + workloads.length + endpoints.length + rules.length;
   const keys = new Uint8Array(count * KEY_BYTES);
   const values = new Uint8Array(count * VALUE_BYTES);
   const keyView = new DataView(keys.buffer);
@@ -43,6 +52,7 @@ export function encode({ peers, endpoints, rules }: Tables): EncodedTables {
     return key + 8;
   };
   for (const { address, bits, peer, wider } of peers) keys.set(address, next(32 + bits, PEERS, peer, wider));
+  for (const { endpoint, peer, wider } of workloads) next(32, WORKLOADS + endpoint, peer, wider);
   for (const { policy, defaultDenyId, rules: holding } of endpoints) {
     next(32, ENDPOINTS + policy, defaultDenyId, holding);
   }
@@ -60,6 +70,7 @@ export function decode({ keys, values, count }: EncodedTables): Omit<Tables, "na
   const keyView = new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
   const valueView = new DataView(values.buffer, values.byteOffset, values.byteLength);
   const peers: PeerEntry[] = [];
+  const workloads: WorkloadEntry[] = [];
   const endpoints: EndpointEntry[] = [];
   const rules: RuleEntry[] = [];
   for (let index = 0; index < count; index++) {
@@ -70,6 +81,8 @@ export function decode({ keys, values, count }: EncodedTables): Omit<Tables, "na
     const second = valueView.getUint32(index * VALUE_BYTES + 4, true);
     if (part === PEERS) {
       peers.push({ address: keys.slice(key + 8, key + 24), bits: bits - 32, peer: first, wider: second });
+    } else if (part >= WORKLOADS) {
+      workloads.push({ endpoint: part - WORKLOADS, peer: first, wider: second });
     } else if (part >= ENDPOINTS) {
       endpoints.push({ policy: part - ENDPOINTS, defaultDenyId: first, rules: second });
     } else {
@@ -84,5 +97,5 @@ export function decode({ keys, values, count }: EncodedTables): Omit<Tables, "na
       });
     }
   }
-  return { peers, endpoints, rules };
+  return { peers, workloads, endpoints, rules };
 }

@@ -13,7 +13,6 @@ import {
   type RuleEntry,
   ruleClass,
   type Tables,
-  WORKLOAD_PEER,
 } from "../tables.ts";
 import { longestMatch, parentsOf } from "./prefix-tree.ts";
 
@@ -25,20 +24,21 @@ type RulesOfPeer = (Map<number, RuleEntry> | undefined)[];
 
 /** @param names of an address of the world: those of nodes' addresses count for nothing. */
 export function judgeBy(
-  { peers, endpoints, rules, names: entries }: Tables,
+  { peers, workloads, endpoints, rules, names: entries }: Tables,
   names: (address: Uint8Array) => readonly string[],
 ): (attempt: Attempt) => Verdict {
   const endpointOf = new Map(endpoints.map((entry) => [entry.policy, entry]));
+  const workloadOf = new Map(workloads.map((entry) => [entry.endpoint, entry]));
   const rulesOf = new Map<number, Map<number, RulesOfPeer>>();
   for (const rule of rules) place(rulesOf, rule);
   const prefixes: Prefix[] = peers.map(({ address, bits }) => ({ bytes: address, bits }));
   const parents = parentsOf(prefixes);
 
   const peersOf = ({ address, workload }: Attempt["peer"]): number[] => {
-    if (workload !== undefined) return [ANY_PEER, (WORKLOAD_PEER | workload) >>> 0];
-    const entry = peers[longestMatch(prefixes, parents, address)];
+    const entry =
+      workload === undefined ? peers[longestMatch(prefixes, parents, address)] : workloadOf.get(workload);
     const here = entry === undefined ? [ANY_PEER] : [ANY_PEER, entry.peer, entry.wider];
-    if (entries.length === 0) return here;
+    if (entries.length === 0 || workload !== undefined) return here;
     const known = names(address);
     return here.concat(
       entries

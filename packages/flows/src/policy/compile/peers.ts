@@ -8,7 +8,7 @@
  */
 import { inPrefix } from "../../filter.ts";
 import type { PeerSelector, Prefix } from "../model.ts";
-import { ANY_PEER, type PeerEntry } from "../tables.ts";
+import { ANY_PEER, type PeerEntry, type Tables } from "../tables.ts";
 import type { Cells } from "./cells.ts";
 import type { Identities } from "./identities.ts";
 import { comparePrefixes, covers, parentsOf } from "./prefix-tree.ts";
@@ -58,12 +58,14 @@ const everyIPv4: Prefix = { bytes: mapped, bits: 96 };
 const nothing: Selected = { base: ANY_PEER, added: [], removed: [], peer: ANY_PEER, wider: ANY_PEER };
 
 /** O(prefixes × log prefixes + pairs of a rule and a peer). @throws X0_POLICY_TOO_LARGE */
-export function partitionPeers(options: PartitionOptions): PeerEntry[] {
-  const { rules, cells, minSaving, sources } = options;
+export function partitionPeers(options: PartitionOptions): Pick<Tables, "peers" | "workloads"> {
+  const { rules, identities, cells, minSaving, sources } = options;
   const points = placePoints(options);
   const parents = parentsOf(points);
   const kinds = kindsBelow(points, parents);
-  const identityPeer = identityPeers(options);
+  const [, ...members] = identities.nodes;
+  const nodePeer = identityPeers(options, members);
+  const workloadPeer = identityPeers(options, identities.workloads);
   const active = new Uint32Array(rules.length);
   const weightOf = (selected: readonly number[]): number =>
     selected.reduce((sum, rule) => sum + (rules[rule] as PeerRule).weight, 0);
@@ -106,14 +108,19 @@ export function partitionPeers(options: PartitionOptions): PeerEntry[] {
     else {
       enter(point, active);
       const isSource = sources !== undefined && active[sources.rule] !== 0;
-      selected = { ...nothing, ...identityPeer(point.identity, isSource) };
+      const selecting = isSource ? combine(point.identity, [sources.rule]) : point.identity;
+      selected = { ...nothing, ...nodePeer(selecting) };
     }
     if (selected.peer !== around.peer || selected.wider !== around.wider) {
       entries.push({ address: point.bytes, bits: point.bits, peer: selected.peer, wider: selected.wider });
     }
     path.push({ index, selected });
   }
-  return entries;
+  const workloads = identities.workloads.map(({ endpoint, rules: selecting }) => ({
+    endpoint,
+    ...workloadPeer(selecting),
+  }));
+  return { peers: entries, workloads };
 }
 
 function placePoints({ rules, identities, sources }: PartitionOptions): Point[] {
@@ -176,21 +183,24 @@ function kindsBelow(points: readonly Point[], parents: Int32Array): Uint32Array 
   return kinds;
 }
 
-/** What all members have in common may be a number of its own too. */
-function identityPeers({ rules, identities, sources, cells, minSaving }: PartitionOptions) {
-  const members = identities.nodes.slice(1);
-  const different = new Set(members.map((member) => member.rules.join())).size;
-  let common = [...(members[0]?.rules ?? [])];
-  for (const member of members) {
-    const theirs = new Set(member.rules);
+/** What all of some nodes or workloads have in common may be a number of its own too. */
+function identityPeers(
+  { rules, cells, minSaving }: PartitionOptions,
+  identities: readonly { readonly rules: readonly number[] }[],
+): (selecting: readonly number[]) => Pick<PeerEntry, "peer" | "wider"> {
+  const different = new Set(identities.map((identity) => identity.rules.join())).size;
+  let common = [...(identities[0]?.rules ?? [])];
+  for (const identity of identities) {
+    const theirs = new Set(identity.rules);
     common = common.filter((rule) => theirs.has(rule));
   }
   const weight = common.reduce((sum, rule) => sum + (rules[rule] as PeerRule).weight, 0);
   if (weight * (different - 1) < Math.max(1, minSaving)) common = [];
-  return (selecting: readonly number[], isSource: boolean): Pick<PeerEntry, "peer" | "wider"> => {
-    const all = isSource && sources !== undefined ? combine(selecting, [sources.rule]) : selecting;
-    const own = without(all, common);
-    if (own.length + common.length > all.length) return { peer: cells.numberOf(all), wider: ANY_PEER };
+  return (selecting) => {
+    const own = without(selecting, common);
+    if (own.length + common.length > selecting.length) {
+      return { peer: cells.numberOf(selecting), wider: ANY_PEER };
+    }
     if (own.length === 0) return { peer: cells.numberOf(common), wider: ANY_PEER };
     return { peer: cells.numberOf(own), wider: cells.numberOf(common) };
   };
