@@ -5,7 +5,7 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Feature, messageOf, X0Error } from "@x0tta6bl4/core";
 import { type Application, applications } from "../application.ts";
-import { program as programNumber, totalsLayout } from "../generated/layout.ts";
+import { programNames, program as programNumber, totalsLayout } from "../generated/layout.ts";
 import type { DropReasons } from "../insight/drop-reasons.ts";
 import {
   attachType,
@@ -54,6 +54,9 @@ const dropsTracepoint: Tracepoint = { program: "x0_dropped", name: "kfree_skb", 
 
 export const tracepoints: readonly Tracepoint[] = [...useTracepoints, dropsTracepoint];
 
+/** Loaded when the first device comes that needs them. */
+const forOthers: readonly ProgramName[] = ["x0_ingress_cb", "x0_egress_cb"];
+
 /** Names as metrics show them: the programs that share an entry of `totals`, and its number. */
 const programs = {
   ingress: [["x0_ingress"], programNumber.ingress],
@@ -98,6 +101,7 @@ export interface KernelSide {
 /** @throws X0_FLOWS_KERNEL_CALL, X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_TOO_OLD */
 export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide {
   const loaded = loadObject(libc, shippedPrograms(), {
+    programs: programNames.filter((name) => !forOthers.includes(name)),
     maxEntries: {
       flows: options.maxFlows,
       events: options.ringBytes,
@@ -129,8 +133,11 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
       programs: {
         ingress: loaded.programs.x0_ingress,
         egress: loaded.programs.x0_egress,
-        ingressOther: loaded.programs.x0_ingress_cb,
-        egressOther: loaded.programs.x0_egress_cb,
+        others() {
+          const { maps } = loaded;
+          const { programs, close } = loadObject(libc, shippedPrograms(), { maps, programs: forOthers });
+          return { ingress: programs.x0_ingress_cb, egress: programs.x0_egress_cb, close };
+        },
       },
       tag: "x0tta6bl4:flows",
       mode: options.attach,

@@ -7,12 +7,19 @@ import { loadProgram, programType } from "../kernel/program.ts";
 
 export type Direction = "ingress" | "egress";
 
-/** What hangs on a device: for the agent's own Ethernet devices, and for all others, reached through a stub. */
-export interface DevicePrograms {
+/** Descriptors of the programs for both directions. */
+export interface DirectedPrograms {
   readonly ingress: number;
   readonly egress: number;
-  readonly ingressOther: number;
-  readonly egressOther: number;
+}
+
+/** What hangs on a device. */
+export interface DevicePrograms extends DirectedPrograms {
+  /**
+   * Those of all devices but the agent's own Ethernet ones, reached through a stub. Asked for once, when the first
+   * such device comes: the verifier takes a fifth of a second for them, and most hosts have none.
+   */
+  others(): DirectedPrograms & { close(): void };
 }
 
 export interface StubMaker {
@@ -33,7 +40,15 @@ export function stubMaker(libc: Libc, programs: DevicePrograms): StubMaker {
   return {
     program(direction, namespace, headerBytes) {
       if (namespace === 0 && headerBytes === 14) return programs[direction];
-      if (jumps < 0) jumps = jumpTable(libc, [programs.ingressOther, programs.egressOther]);
+      if (jumps < 0) {
+        const others = programs.others();
+        try {
+          jumps = jumpTable(libc, [others.ingress, others.egress]);
+        } finally {
+          // The table keeps them.
+          others.close();
+        }
+      }
       const key = `${direction} ${namespace} ${headerBytes}`;
       let program = made.get(key);
       if (program === undefined) {

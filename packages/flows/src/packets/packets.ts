@@ -15,20 +15,22 @@ import { kernelDropReasons } from "../insight/drop-reasons.ts";
 import { mapAccess, openRawTracepoint, programInfo, readBatches } from "../kernel/bpf.ts";
 import { possibleCpus } from "../kernel/cpus.ts";
 import { kernelError, type Libc, type Memory } from "../kernel/libc.ts";
-import { loadObject } from "../kernel/load.ts";
+import { type Loaded, loadObject } from "../kernel/load.ts";
 import { type NetworkNamespace, namespaceCookie } from "../kernel/namespaces.ts";
 import { openRing } from "../kernel/ring.ts";
 import { commentOf } from "./comment.ts";
 import type { PacketsOptions } from "./contract.ts";
 import { kernelFilter } from "./filter.ts";
-import { packetCountsLayout, packetRecordLayout, recordFlag } from "./generated/layout.ts";
+import { packetCountsLayout, packetRecordLayout, programNames, recordFlag } from "./generated/layout.ts";
 import { openOwners } from "./owners.ts";
 import { createPcapngWriter, linkType } from "./pcapng.ts";
-import { type ProgramName, packetPrograms } from "./programs.ts";
+import { type MapName, type ProgramName, packetPrograms } from "./programs.ts";
 import { wallClock } from "./wall-clock.ts";
 
 /** Room for 25,000 packets of 256 bytes: a quarter of a second at 100,000 a second. */
 const RING_BYTES = 8 << 20;
+/** Loaded when the first device comes that needs them. */
+const forOthers: readonly ProgramName[] = ["x0_take_ingress_cb", "x0_take_egress_cb"];
 /** So that one poll makes no more than a chunk of a megabyte or so. */
 const MOST_PACKETS = 2048;
 const STATISTICS_MS = 250;
@@ -75,10 +77,13 @@ export function openPackets(libc: Libc, options: PacketsOptions, clock: Clock): 
   const filter = kernelFilter(query);
   const isWanted = query.process === undefined ? undefined : processTest(query.process);
   using opening = new DisposableStack();
-  const loaded = loadObject(libc, packetPrograms(), { maxEntries: { packets: RING_BYTES } });
+  const loaded = loadObject(libc, packetPrograms(), {
+    maxEntries: { packets: RING_BYTES },
+    programs: programNames.filter((name) => !forOthers.includes(name)),
+  });
   opening.defer(() => loaded.close());
   put(libc, loaded.maps.packet_filter, new Uint32Array([0]), filter);
-  const attachments = attach(libc, options, loaded.programs);
+  const attachments = attach(libc, options, loaded);
   const hooks = opening.use(new DisposableStack());
   hooks.defer(() => attachments.close());
   if (isDrops) {
@@ -225,18 +230,17 @@ export function openPackets(libc: Libc, options: PacketsOptions, clock: Clock): 
   };
 }
 
-function attach(
-  libc: Libc,
-  options: PacketsOptions,
-  programs: Readonly<Record<ProgramName, number>>,
-): Attachments {
+function attach(libc: Libc, options: PacketsOptions, loaded: Loaded<MapName, ProgramName>): Attachments {
   const { query, flows } = options;
   const attachments = openAttachments(libc, {
     programs: {
-      ingress: programs.x0_take_ingress,
-      egress: programs.x0_take_egress,
-      ingressOther: programs.x0_take_ingress_cb,
-      egressOther: programs.x0_take_egress_cb,
+      ingress: loaded.programs.x0_take_ingress,
+      egress: loaded.programs.x0_take_egress,
+      others() {
+        const rest = loadObject(libc, packetPrograms(), { maps: loaded.maps, programs: forOthers });
+        const { x0_take_ingress_cb: ingress, x0_take_egress_cb: egress } = rest.programs;
+        return { ingress, egress, close: rest.close };
+      },
     },
     // What clsact filters are known by; the start of an agent removes all that begin like its own.
     tag: "x0tta6bl4:flows:packets",
