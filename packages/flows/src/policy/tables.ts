@@ -73,7 +73,7 @@ export interface RuleEntry {
 }
 
 export interface NameEntry {
-  /** NAME_PEER | number, stable within the tables. */
+  /** NAME_PEER + number. */
   readonly peer: number;
   readonly kind: "name" | "pattern";
   readonly text: string;

@@ -2,6 +2,7 @@ import { seededRandom } from "@x0tta6bl4/core";
 import { describe, expect, test } from "vitest";
 import { identify } from "../evaluate.ts";
 import type { Attempt, PolicySet, Verdict, World } from "../model.ts";
+import { NAME_PEER } from "../tables.ts";
 import { cidr, host, policyOf, tcp, worldOf } from "../testing/large.ts";
 import { evaluateManaged } from "../testing/managed.ts";
 import { type RandomCase, randomAttempts, randomCase } from "../testing/random-cases.ts";
@@ -123,6 +124,23 @@ test("the same policies give the same tables, byte for byte", () => {
     });
     expect(second).toEqual(first);
   }
+});
+
+test("names keep the numbers that they are given", () => {
+  const name = (text: string) => ({ peers: [{ kind: "name", name: text } as const], ports: undefined });
+  const numbers = new Map<string, number>();
+  const numberOfName = (kind: string, text: string): number => {
+    const key = `${kind} ${text}`;
+    numbers.set(key, numbers.get(key) ?? numbers.size);
+    return numbers.get(key) as number;
+  };
+  const namesOf = (texts: readonly string[]) =>
+    compile(policyOf(texts.map(name)), worldOf(0), undefined, { numberOfName }).names;
+  namesOf(["c.test", "b.test"]);
+  expect(namesOf(["a.test", "c.test"]).map(({ text, peer }) => [text, peer - NAME_PEER])).toEqual([
+    ["a.test", 2],
+    ["c.test", 1],
+  ]);
 });
 
 /** The tables as the kernel gets them. */

@@ -25,6 +25,11 @@ export interface CompileOptions {
   readonly maxEntries?: number;
   /** Entries that splitting a peer's rules between two numbers must save. */
   readonly minSaving?: number;
+  /**
+   * From 0 on. What holds addresses by the numbers of their names, from one table to the next, needs numbers that never
+   * come to mean another name.
+   */
+  readonly numberOfName?: (kind: NameEntry["kind"], text: string) => number;
 }
 
 /** A rule of some section that selects somebody here. */
@@ -44,7 +49,7 @@ export function compile(
   set: PolicySet,
   world: World,
   management: Management | undefined,
-  { maxEntries = MAX_ENTRIES, minSaving = MIN_SAVING }: CompileOptions = {},
+  { maxEntries = MAX_ENTRIES, minSaving = MIN_SAVING, numberOfName }: CompileOptions = {},
 ): Tables {
   const subjects = findSubjects(set, world);
   const used = set.policies
@@ -80,12 +85,11 @@ export function compile(
   const pick = (selecting: readonly number[]): UsedRule[] =>
     selecting.map((rule) => forSome[rule] as UsedRule);
   for (const peer of cells.numbers()) add(peer, pick(cells.rulesOf(peer)));
-  const names: NameEntry[] = [];
-  for (const { kind, text, selecting } of namesIn(forSome)) {
-    const peer = NAME_PEER + names.length;
-    names.push({ peer, kind, text });
+  const names = namesIn(forSome).map(({ kind, text, selecting }, index): NameEntry => {
+    const peer = NAME_PEER + (numberOfName?.(kind, text) ?? index);
     add(peer, selecting);
-  }
+    return { peer, kind, text };
+  });
   const { endpoints } = subjects;
   const count = peers.length + workloads.length + endpoints.length + rules.length;
   if (count > maxEntries) throw tooLarge(maxEntries);
@@ -127,10 +131,12 @@ function byPolicy(rules: readonly UsedRule[]): [number, Decider[]][] {
   return [...deciders].sort(([a], [b]) => a - b);
 }
 
-function namesIn(
-  rules: readonly UsedRule[],
-): { readonly kind: "name" | "pattern"; readonly text: string; readonly selecting: UsedRule[] }[] {
-  const names = new Map<string, { kind: "name" | "pattern"; text: string; selecting: UsedRule[] }>();
+interface UsedName extends Omit<NameEntry, "peer"> {
+  readonly selecting: UsedRule[];
+}
+
+function namesIn(rules: readonly UsedRule[]): UsedName[] {
+  const names = new Map<string, UsedName>();
   for (const rule of rules) {
     for (const selector of rule.peers ?? []) {
       if (selector.kind !== "name" && selector.kind !== "pattern") continue;
@@ -141,7 +147,7 @@ function namesIn(
       else if (name.selecting.at(-1) !== rule) name.selecting.push(rule);
     }
   }
-  return [...names.keys()].sort().map((key) => names.get(key) as NonNullable<ReturnType<typeof names.get>>);
+  return [...names].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, name]) => name);
 }
 
 function tooLarge(maxEntries: number) {

@@ -3,7 +3,7 @@ import { parseAddress } from "../../address.ts";
 import type { PeerSelector, PolicyRule, PolicySet, PortSelector, Prefix, World } from "../model.ts";
 
 /** One clusterwide policy that selects whatever is here. */
-export function policyOf(rules: readonly Pick<PolicyRule, "peers" | "ports">[], deny = false): PolicySet {
+export function policyOf(rules: readonly Pick<PolicyRule, "peers" | "ports">[]): PolicySet {
   const ingress = {
     defaultDenyId: 1,
     path: "spec.ingress",
@@ -12,7 +12,7 @@ export function policyOf(rules: readonly Pick<PolicyRule, "peers" | "ports">[], 
       ...rule,
       id: index + 2,
       path: `spec.ingress[${index}]`,
-      deny,
+      deny: false,
     })),
   };
   const subject = { kind: "endpoint" as const, labels: [] };
@@ -42,14 +42,14 @@ export function worldOf(workloads: number): World {
   };
 }
 
-export function address(text: string): Uint8Array {
+function address(text: string): Uint8Array {
   const bytes = parseAddress(text);
   if (bytes === undefined) throw new Error(`${text} is no address`);
   return bytes;
 }
 
 /** @param text an IPv4 prefix. */
-export function prefix(text: string): Prefix {
+function prefix(text: string): Prefix {
   const [base = "", bits = "32"] = text.split("/");
   return { bytes: address(base), bits: 96 + Number(bits) };
 }

@@ -1,0 +1,69 @@
+/**
+ * Applies one generation after the other until it is killed: three documents that all carry its number. Tells each
+ * step before it takes it, and where it is told to, waits for a byte of its input.
+ */
+import { readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { createLog, systemClock } from "@x0tta6bl4/core";
+import { policyConfigSchema } from "../config.ts";
+import { createReader } from "../documents.ts";
+import { createRepository } from "../repository.ts";
+import { openPolicyStore } from "../store/store.ts";
+import { worldOf } from "../world.ts";
+import { memoryEnforcement } from "./memory-enforcement.ts";
+
+const [folder = "", how = ""] = process.argv.slice(2);
+const byte = new Uint8Array(1);
+
+function tell(step: string): void {
+  writeSync(1, `${step}\n`);
+  if (how === "stepwise") readSync(0, byte);
+}
+
+/** Each call of it is a step. */
+function told<T extends object>(target: T, name: string): T {
+  return new Proxy(target, {
+    get(object, key) {
+      const value: unknown = Reflect.get(object, key);
+      if (typeof value !== "function" || key === "missing") return value;
+      return (...values: unknown[]) => {
+        tell(`${name}.${String(key)}`);
+        return Reflect.apply(value, object, values) as unknown;
+      };
+    },
+  });
+}
+
+const config = policyConfigSchema.parse({});
+const store = openPolicyStore(join(folder, "policy.db"));
+const repository = createRepository({
+  config,
+  store: told(store, "store"),
+  reader: createReader(config),
+  enforcement: told(memoryEnforcement(systemClock), "kernel"),
+  world: () => worldOf(config, { addresses: [], workloads: [], names: () => [] }),
+  clock: systemClock,
+  log: createLog({ level: "error", format: "text", write: (line) => process.stderr.write(line) }),
+});
+await repository.start();
+const first = Number(/spec.*# (\d+)/.exec(store.confirmed()?.documents[0]?.text ?? "")?.[1] ?? 0) + 1;
+for (let number = first; ; number++) {
+  const text = ["a", "b", "c"].map(
+    (name) => `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: ${name}}
+spec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "${number}"}]}]}]} # ${number}
+`,
+  );
+  tell(`begin ${number}`);
+  const isHeld = number % 2 === 0;
+  await repository.apply({
+    files: [{ name: "all.yaml", text: text.join("---\n") }],
+    audit: false,
+    management: true,
+    pin: false,
+    ...(isHeld ? { confirmWithinMs: 60_000 } : {}),
+  });
+  if (isHeld) await repository.confirm();
+  tell(`done ${number}`);
+}
