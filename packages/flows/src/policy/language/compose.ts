@@ -100,11 +100,12 @@ function compose(
       refuse(document.range[0], `more than ${policyLimits.documents} documents`, 0, "split the file");
       break;
     }
-    for (const { pos, message } of document.errors) refuse(pos[0], yamlMessage(message), number);
+    const before = report.problems.length;
+    for (const { pos, message } of document.errors.slice(0, policyLimits.problems))
+      refuse(pos[0], yamlMessage(message), number);
     if (document.errors.length > 0 || document.contents === null) continue;
-    const toTree = treeMaker(number, refuse, positionOf);
-    const tree = toTree(document.contents as Node);
-    if (tree === undefined || isNothing(tree)) continue;
+    const tree = treeMaker(number, refuse, positionOf)(document.contents as Node);
+    if (tree === undefined || isNothing(tree) || report.problems.length > before) continue;
     documents.push({ number, tree, source: withoutMarks(text.slice(begin, document.range[2])) });
   }
   return documents;

@@ -1,7 +1,7 @@
 /** What a file of policies may ask of the reader. */
 export const policyLimits = {
-  /** 20,000 rules of 200 bytes. The YAML library needs some seconds for as much. */
-  fileBytes: 4 * 1024 * 1024,
+  /** 10,000 rules of 200 bytes. The YAML library needs up to 4 s a megabyte. */
+  fileBytes: 2 * 1024 * 1024,
   /** Documents of one file: one for each rule of a generated file, and room. */
   documents: 16_384,
   /** Nesting. Cilium's schema has 13 levels at most (L7 header matches); the composer calls itself for each. */
