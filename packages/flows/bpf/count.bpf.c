@@ -46,7 +46,7 @@ static __noinline int attribute_sender(struct __sk_buff *skb, struct flow *flow,
 	owner->side = side;
 	/* An accepted connection belongs to who uses it, which is often not who listened. */
 	if (owner->settled)
-		flow->attempts[side] = OWNER_ATTEMPTS;
+		flow->attempts[side] = second_of(flow);
 	if (flow->attempts[side] >= OWNER_ATTEMPTS)
 		__sync_fetch_and_or(&flow->flags, FLOW_OWNED << side);
 	return 0;
@@ -150,8 +150,12 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	}
 	bool closed = add_packet(flow, &packet, totals);
 	__u8 side = packet.side & 1;
-	if (egress && !forwarded && flow->attempts[side] < OWNER_ATTEMPTS)
-		attribute_sender(skb, flow, side);
+	if (egress && !forwarded) {
+		if (flow->attempts[side] < OWNER_ATTEMPTS)
+			attribute_sender(skb, flow, side);
+		else if (packet.key.protocol == IPPROTO_TCP && flow->attempts[side] != second_of(flow))
+			tell_connection(skb, flow, side, totals);
+	}
 	if (fresh) {
 		if (!egress || loopback)
 			attribute_receiver(skb, flow, &packet);

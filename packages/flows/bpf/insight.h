@@ -118,6 +118,45 @@ static __noinline int end_turn(struct __sk_buff *skb, const struct packet *packe
 	return 0;
 }
 
+/* A second of a flow's own clock, as its `attempts` keep it. */
+static __always_inline __u8 second_of(const struct flow *flow)
+{
+	return flow->last >> (30 - LAST_SHIFT) | 0x80;
+}
+
+/* How a TCP connection fares, each second in which its socket sends. */
+static __noinline int tell_connection(struct __sk_buff *skb, struct flow *flow, __u32 side, struct totals *totals)
+{
+	if (!flow || !totals)
+		return 0;
+	side &= 1;
+	flow->attempts[side] = second_of(flow);
+	struct bpf_sock *sk = skb->sk;
+	if (!sk)
+		return 0;
+	struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
+	sk = bpf_sk_fullsock(sk);
+	if (!tcp || !sk)
+		return 0;
+	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
+	if (!owner)
+		return 0;
+	struct tcp_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		totals->lost++;
+		return 0;
+	}
+	event->type = EVENT_TCP;
+	event->side = side;
+	event->id = flow->id;
+	event->connect_us = owner->connect_us;
+	event->srtt_us = tcp->srtt_us >> 3;
+	event->min_rtt_us = tcp->rtt_min;
+	event->retransmits = tcp->total_retrans;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
 /* The first bytes of a flow whose port says nothing. */
 static __always_inline int recognise(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
 				     struct totals *totals)

@@ -30,7 +30,6 @@ struct owner {
 	__u64 cookie;
 	__u64 flow; /* id of the flow that it last sent in */
 	__u64 syn_ns;
-	__u64 told_ns; /* time of the last `tcp_event` */
 	__u32 connect_us;
 	__u8 side; /* its side of that flow */
 	__u8 settled; /* `process` is who uses it, not only who made it or listens */

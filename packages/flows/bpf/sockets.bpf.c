@@ -71,11 +71,10 @@ static __noinline int fill_tcp(struct tcp_event *event, const struct owner *owne
 }
 
 /* The flow is not known before the socket has sent in it: then there is nothing to tell yet. */
-static __always_inline void tell_tcp(struct bpf_sock_ops *ctx, struct owner *owner, __u64 now, struct totals *totals)
+static __always_inline void tell_tcp(struct bpf_sock_ops *ctx, struct owner *owner, struct totals *totals)
 {
 	if (!owner->flow)
 		return;
-	owner->told_ns = now;
 	struct tcp_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		if (totals)
@@ -89,15 +88,14 @@ static __always_inline void tell_tcp(struct bpf_sock_ops *ctx, struct owner *own
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
-#define TELL_AGAIN_NS 1000000000ULL
-#define WATCHED (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
-
+/* What changes in between is told by the packets that it sends (insight.h): the kernel could also call at each
+ * acknowledgement, which would cost more than to count its packets. */
 SEC("sockops")
 int x0_connection(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
-	if (op != BPF_SOCK_OPS_RTT_CB && op != BPF_SOCK_OPS_STATE_CB && op != BPF_SOCK_OPS_TCP_CONNECT_CB &&
-	    op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+	if (op != BPF_SOCK_OPS_STATE_CB && op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		return 1;
 	if (op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] != BPF_TCP_CLOSE)
 		return 1;
@@ -107,20 +105,15 @@ int x0_connection(struct bpf_sock_ops *ctx)
 	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
 	if (!owner)
 		return 1;
-	__u64 now = bpf_ktime_get_ns();
 	struct totals *totals = totals_of(PROGRAM_CONNECTION);
 	if (totals)
 		totals->events++;
 	switch (op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		owner->syn_ns = now;
-		return 1;
-	case BPF_SOCK_OPS_RTT_CB:
-		if (now - owner->told_ns >= TELL_AGAIN_NS)
-			tell_tcp(ctx, owner, now, totals);
+		owner->syn_ns = bpf_ktime_get_ns();
 		return 1;
 	case BPF_SOCK_OPS_STATE_CB:
-		tell_tcp(ctx, owner, now, totals);
+		tell_tcp(ctx, owner, totals);
 		return 1;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		/* It got a copy of its listener's storage: the process may be right, all else is not. */
@@ -128,14 +121,13 @@ int x0_connection(struct bpf_sock_ops *ctx)
 		owner->flow = 0;
 		owner->settled = 0;
 		owner->connect_us = 0;
-		owner->told_ns = now;
 		break;
 	default:
 		if (owner->syn_ns)
-			owner->connect_us = (now - owner->syn_ns) / 1000;
-		tell_tcp(ctx, owner, now, totals);
+			owner->connect_us = (bpf_ktime_get_ns() - owner->syn_ns) / 1000;
+		tell_tcp(ctx, owner, totals);
 	}
-	bpf_sock_ops_cb_flags_set(ctx, WATCHED);
+	bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
 	return 1;
 }
 

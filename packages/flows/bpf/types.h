@@ -65,7 +65,9 @@ struct flow {
 	__u64 process[2]; /* key of `processes`, 0 if not local or unknown */
 	__u32 ifindex; /* where the first packet was counted */
 	__u16 icmp; /* type << 8 | code of the first packet */
-	__u8 attempts[2]; /* how often the owner of a side's socket was looked for in vain */
+	/* How often the owner of a side's socket was looked for in vain. Once it is known, or given up: the second in
+	 * which it was last told how the connection fares, with the highest bit. */
+	__u8 attempts[2];
 	__u64 pad; /* to three cache lines */
 };
 

@@ -250,6 +250,25 @@ test("a connection tells how long it took to open, its round-trip time and what 
   expect(observed.capture.totals().insight.retransmits).toBeGreaterThan(0);
 });
 
+test("a connection older than the agent tells how it fares while it goes on", async () => {
+  const server = createServer((peer) => peer.pipe(peer));
+  const port = await listening(server);
+  const client = dial(port, host).resume();
+  await once(client, "connect");
+  using observed = observe({});
+  await vi.waitFor(
+    () => {
+      client.write("still here");
+      const [flow] = observed.capture.list({ limit: 1, port }).flows;
+      expect(flow?.tcp?.rttMs).toBeGreaterThan(0);
+      expect(flow?.tcp?.connectMs).toBeNull();
+    },
+    { timeout: 10_000, interval: 100 },
+  );
+  client.destroy();
+  server.close();
+});
+
 test("a connection belongs to the worker that serves it, not to the parent that listens", async () => {
   using observed = observe({});
   const script = fileURLToPath(new URL("../testing/prefork.ts", import.meta.url));
