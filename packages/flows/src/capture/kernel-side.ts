@@ -21,6 +21,7 @@ import { possibleCpus } from "../kernel/cpus.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
 import { type Loaded, loadObject, NOT_LOADED } from "../kernel/load.ts";
 import { namespaceCookie } from "../kernel/namespaces.ts";
+import type { BpfObject } from "../kernel/object.ts";
 import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
 import { protocolNumbers } from "../protocols.ts";
 import { type Attachments, openAttachments } from "./attachments.ts";
@@ -98,9 +99,16 @@ export interface KernelSide {
   close(): void;
 }
 
-/** @throws X0_FLOWS_KERNEL_CALL, X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_TOO_OLD */
-export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide {
-  const loaded = loadObject(libc, shippedPrograms(), {
+/**
+ * @param read the programs; read anew for each load, so that nobody keeps their bytes.
+ * @throws X0_FLOWS_KERNEL_CALL, X0_FLOWS_NAMESPACE, X0_FLOWS_KERNEL_TOO_OLD
+ */
+export function openKernelSide(
+  libc: Libc,
+  options: CaptureOptions,
+  read: () => BpfObject<MapName, ProgramName> = shippedPrograms,
+): KernelSide {
+  const loaded = loadObject(libc, read(), {
     programs: programNames.filter((name) => !forOthers.includes(name)),
     maxEntries: {
       flows: options.maxFlows,
@@ -135,7 +143,7 @@ export function openKernelSide(libc: Libc, options: CaptureOptions): KernelSide 
         egress: loaded.programs.x0_egress,
         others() {
           const { maps } = loaded;
-          const { programs, close } = loadObject(libc, shippedPrograms(), { maps, programs: forOthers });
+          const { programs, close } = loadObject(libc, read(), { maps, programs: forOthers });
           return { ingress: programs.x0_ingress_cb, egress: programs.x0_egress_cb, close };
         },
       },
