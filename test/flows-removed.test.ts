@@ -52,6 +52,8 @@ test("a device removed under load leaves right counts behind, and can come back"
     }
   })();
   while (handed < 20 * AT_ONCE) await sleep(10);
+  // All of these have left, and so have come: a veth hands each over at once.
+  const arrived = handed;
   await host.exec(["ip", "link", "delete", "eth1"]);
   isGone = true;
   await load;
@@ -66,7 +68,7 @@ test("a device removed under load leaves right counts behind, and can come back"
   while ((await stayed()) < sent.packets) await sleep(100);
   expect(await stayed()).toBe(sent.packets);
   const flows = await removed();
-  expect(flows.length).toBeGreaterThanOrEqual(20 * AT_ONCE - 1000);
+  expect(flows.length).toBeGreaterThanOrEqual(arrived);
   expect(flows.length).toBeLessThanOrEqual(handed);
   for (const flow of flows) {
     expect(flow).toMatchObject({ interface: "eth1", packets: { sent: 1, received: 0 }, bytes: { sent: 48 } });

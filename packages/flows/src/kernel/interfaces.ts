@@ -37,7 +37,7 @@ export interface Interface {
 export interface InterfaceWatch {
   /** All interfaces of the namespace now. */
   list(): readonly Interface[];
-  /** What changed since the last call; `relist` if some news was lost. */
+  /** What changed since the last call, first what was removed; `relist` if some news was lost. */
   changes(): {
     readonly added: readonly Interface[];
     readonly removed: readonly number[];
@@ -61,13 +61,19 @@ export function watchInterfaces(libc: Libc): InterfaceWatch {
       return found;
     },
     changes() {
-      const added: Interface[] = [];
+      const added = new Map<number, Interface>();
       const removed: number[] = [];
       const complete = news.poll((message) => {
-        if (message.type === RTM_NEWLINK) added.push(parseLink(message));
-        else if (message.type === RTM_DELLINK) removed.push(parseLink(message).index);
+        if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return;
+        const link = parseLink(message);
+        if (message.type === RTM_NEWLINK) added.set(link.index, link);
+        else {
+          // Before a device goes, its change to "down" is told.
+          added.delete(link.index);
+          removed.push(link.index);
+        }
       });
-      return { added, removed, relist: !complete };
+      return { added: [...added.values()], removed, relist: !complete };
     },
     close() {
       news.close();
