@@ -12,6 +12,7 @@
  */
 #define X0_MAPS
 #include "insight.h"
+#include "policy.h"
 #include <linux/pkt_cls.h>
 
 #define NEXT TC_ACT_UNSPEC
@@ -22,7 +23,17 @@
 /* For devices without an Ethernet header and for other namespaces: a stub of a few instructions, made by user
  * space, writes the namespace's number and the header's length here and jumps into the program below. */
 #define CB_NETNS 0
-#define CB_L2 1
+#define CB_DEVICE 1
+
+/* What a device is; the shipped programs are for one of the agent's own that has an Ethernet header and no other. */
+enum device {
+	DEVICE_ETHERNET = 1 << 0,
+	DEVICE_LOWER = 1 << 1, /* its packets come to a device above it, which judges them */
+	DEVICE_UPPER = 1 << 2, /* judges what devices below it count */
+};
+
+#define PACKET_OTHERHOST 3
+#define DROP TC_ACT_SHOT
 
 /* The owner of the socket that sent this packet, at egress of what this host sends. */
 static __noinline int attribute_sender(struct __sk_buff *skb, struct flow *flow, __u32 side)
@@ -61,9 +72,7 @@ static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flo
 	__u8 from = packet->side & 1, to = !from;
 	struct bpf_sock_tuple tuple = {};
 	__u32 size;
-	const __u64 *high = (const __u64 *)key->address[0];
-	const __u32 *prefix = (const __u32 *)key->address[0];
-	if (!high[0] && prefix[2] == bpf_htonl(0xffff)) {
+	if (is_ipv4(key)) {
 		size = sizeof(tuple.ipv4);
 		__builtin_memcpy(&tuple.ipv4.saddr, key->address[from] + 12, 4);
 		__builtin_memcpy(&tuple.ipv4.daddr, key->address[to] + 12, 4);
@@ -98,31 +107,59 @@ static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flo
 	return 0;
 }
 
-static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 netns, __u32 l2)
+/* Whether the node's policy has a say in what passes this device. */
+static __always_inline bool is_judged(struct __sk_buff *skb, const struct policy_state *state, __u32 netns,
+				      __u32 device, bool egress, bool loopback)
+{
+	if (!state || netns || device & DEVICE_LOWER)
+		return false;
+	if (loopback)
+		return state->loopback;
+	/* What is only forwarded neither reaches nor leaves this host. */
+	return egress ? !skb->ingress_ifindex : skb->pkt_type != PACKET_OTHERHOST;
+}
+
+/*
+ * Makes the verifier forget what it knows of a packet's fields from each way through decoding, so that it reads what
+ * follows once: what a global function gets the address of may have changed.
+ */
+__noinline int forget_ways(struct packet *packet)
+{
+	asm volatile("" ::: "memory");
+	return packet != 0;
+}
+
+static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 netns, __u32 device)
 {
 	bool egress = program == PROGRAM_EGRESS;
 	struct totals *totals = totals_of(program);
 	if (!totals)
 		return NEXT;
 	totals->events++;
-	bool loopback = egress && skb->ifindex == LOOPBACK_IFINDEX;
-	bool forwarded = egress && skb->ingress_ifindex && !loopback;
-	__u64 from = (__u64)netns << 32 | skb->ingress_ifindex;
-	bool counted = forwarded && !bpf_map_lookup_elem(&unobserved, &from);
 	/* Our own multicast or broadcast, handed back for local members: counted when it left. */
 	if (!egress && skb->pkt_type == PACKET_LOOPBACK)
 		return NEXT;
-
+	/* First of all: the verifier reads it once for each way that leads here. */
 	struct packet packet = { .key.netns = netns };
-	int error = decode(skb, l2, &packet);
+	int error = decode(skb, device & DEVICE_ETHERNET ? ETH_HLEN : 0, &packet);
+	forget_ways(&packet);
+
+	bool loopback = egress && skb->ifindex == LOOPBACK_IFINDEX;
+	bool forwarded = egress && skb->ingress_ifindex && !loopback;
+	__u64 from = (__u64)netns << 32 | skb->ingress_ifindex;
+	bool counted = device & DEVICE_UPPER || (forwarded && !bpf_map_lookup_elem(&unobserved, &from));
+	__u32 none = 0, how = egress ? JUDGE_LEAVING : 0;
+	struct policy_state *state = bpf_map_lookup_elem(&policy, &none);
+	bool judged = is_judged(skb, state, netns, device, egress, loopback);
 	if (error) {
-		if (counted)
-			return NEXT;
-		if (error == PACKET_NOT_IP)
-			totals->not_ip++;
-		else
-			totals->malformed++;
-		return NEXT;
+		if (!counted) {
+			if (error == PACKET_NOT_IP)
+				totals->not_ip++;
+			else
+				totals->malformed++;
+		}
+		/* A policy says nothing of ARP; of what it cannot read it lets nothing pass. */
+		return error != PACKET_NOT_IP && judged && generation_in_force(state) ? DROP : NEXT;
 	}
 
 	struct flow *flow = find_flow(&packet, totals);
@@ -137,16 +174,17 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 		if (!flow) {
 			if (!counted)
 				totals->uncounted += packet.segments;
-			return NEXT;
+			return judged && judge_anew(skb, &packet, 0, generation_in_force(state), how) ? DROP : NEXT;
 		}
 	}
 	if (forwarded && !(flow->flags & FLOW_FORWARDED))
 		__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
+	bool drop = judged && judge(skb, &packet, flow, fresh ? how | JUDGE_FRESH : how, state);
 	if (counted) {
 		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. */
 		if (fresh)
 			emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
-		return NEXT;
+		return drop ? DROP : NEXT;
 	}
 	bool closed = add_packet(flow, &packet, totals);
 	__u8 side = packet.side & 1;
@@ -161,35 +199,35 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 			attribute_receiver(skb, flow, &packet);
 		emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
 	}
-	if (is_telling(&packet, flow))
+	if (!drop && is_telling(&packet, flow))
 		inspect(skb, &packet, flow, totals);
 	if (closed)
 		emit(EVENT_FLOW_CLOSED, &packet.key, flow, totals);
-	return NEXT;
+	return drop ? DROP : NEXT;
 }
 
 SEC("tc")
 int x0_ingress(struct __sk_buff *skb)
 {
-	return count(skb, PROGRAM_INGRESS, 0, ETH_HLEN);
+	return count(skb, PROGRAM_INGRESS, 0, DEVICE_ETHERNET);
 }
 
 SEC("tc")
 int x0_egress(struct __sk_buff *skb)
 {
-	return count(skb, PROGRAM_EGRESS, 0, ETH_HLEN);
+	return count(skb, PROGRAM_EGRESS, 0, DEVICE_ETHERNET);
 }
 
 SEC("tc")
 int x0_ingress_cb(struct __sk_buff *skb)
 {
-	return count(skb, PROGRAM_INGRESS, skb->cb[CB_NETNS], skb->cb[CB_L2] ? ETH_HLEN : 0);
+	return count(skb, PROGRAM_INGRESS, skb->cb[CB_NETNS], skb->cb[CB_DEVICE]);
 }
 
 SEC("tc")
 int x0_egress_cb(struct __sk_buff *skb)
 {
-	return count(skb, PROGRAM_EGRESS, skb->cb[CB_NETNS], skb->cb[CB_L2] ? ETH_HLEN : 0);
+	return count(skb, PROGRAM_EGRESS, skb->cb[CB_NETNS], skb->cb[CB_DEVICE]);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

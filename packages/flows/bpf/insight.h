@@ -181,8 +181,8 @@ static __always_inline int recognise(struct __sk_buff *skb, const struct packet 
 	return 0;
 }
 
-static __noinline int inspect(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
-			      struct totals *totals)
+/* Global, so that the verifier reads it once and not for each way there. */
+__noinline int inspect(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, struct totals *totals)
 {
 	if (!packet || !flow || !totals)
 		return 0;

@@ -32,7 +32,12 @@ struct packet {
 	__u32 payload; /* where TCP's or UDP's begins in the buffer */
 	__u32 payload_bytes; /* of the whole buffer, 0 for a later fragment */
 	__u32 sequence; /* of TCP */
+	__u32 ports; /* PORTS_*: where those of the key come from */
 };
+
+#define PORTS_READ 0
+#define PORTS_REMEMBERED 1 /* a later fragment's: from its first one */
+#define PORTS_UNKNOWN 2
 
 /* State while decoding; kept apart from `struct packet` so that it is gone when accounting begins. */
 struct cursor {
@@ -100,6 +105,13 @@ static __noinline int load_header(struct __sk_buff *skb, __u32 at, __u32 readabl
 	if (readable >= 2)
 		return bpf_skb_load_bytes(skb, at, header, 2);
 	return 0;
+}
+
+static __always_inline bool is_ipv4(const struct flow_key *key)
+{
+	const __u64 *high = (const __u64 *)key->address[0];
+	const __u32 *prefix = (const __u32 *)key->address[0];
+	return !high[0] && prefix[2] == bpf_htonl(0xffff);
 }
 
 /* Total order of (address, port) pairs, any will do: as little-endian words. */
@@ -171,6 +183,7 @@ static __noinline int fragment_parties(struct packet *packet, const struct curso
 	__builtin_memcpy(id.destination, key->address[1], 16);
 	if (at->later) {
 		struct fragment_parties *first = bpf_map_lookup_elem(&fragments, &id);
+		packet->ports = first ? PORTS_REMEMBERED : PORTS_UNKNOWN;
 		if (first) {
 			key->port[0] = first->port[0];
 			key->port[1] = first->port[1];

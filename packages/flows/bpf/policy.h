@@ -11,19 +11,6 @@
 
 #define GENERATION_SLOTS 4 /* a generation's number & 3 is its slot */
 
-/* What is in force. User space fills the other choice, then turns `current`: no packet sees half of it. */
-struct policy_choice {
-	__u32 generation; /* 0: no policy */
-	__u32 previous; /* holds again after the deadline */
-	__u64 deadline_ns; /* CLOCK_BOOTTIME; 0: confirmed */
-};
-
-struct policy_state {
-	__u32 current;
-	__u32 loopback; /* 1: loopback is judged too */
-	struct policy_choice choices[2];
-};
-
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -51,8 +38,9 @@ struct policy_table {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1 << 20);
-	__type(key, struct policy_key);
-	__type(value, struct policy_value);
+	/* In a map of maps clang leaves out what types hold. */
+	__uint(key_size, sizeof(struct policy_key));
+	__uint(value_size, sizeof(struct policy_value));
 };
 
 X0_MAP struct {
@@ -61,30 +49,6 @@ X0_MAP struct {
 	__type(key, __u32);
 	__array(values, struct policy_table);
 } generations SEC(".maps");
-
-/* A verdict in 32 bits. The side is that which opened the connection. */
-#define VERDICT_ID 0x0fffffff
-#define VERDICT_SIDE (1U << 28)
-#define VERDICT_WORKLOAD (1U << 29) /* decided by a workload's policy: the devices let it pass */
-#define VERDICT_DECISION 30
-enum decision {
-	DECISION_NONE, /* no policy was asked */
-	DECISION_ALLOW,
-	DECISION_AUDIT,
-	DECISION_DENY,
-};
-
-struct connection_key {
-	struct flow_key flow;
-	__u32 endpoint; /* 0: the node */
-};
-
-/* An allowed connection. */
-struct connection {
-	__u32 generation;
-	__u32 verdict;
-	__u32 last; /* as a flow's, but of the latest verdict */
-};
 
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -117,14 +81,6 @@ X0_MAP struct {
 	__type(value, struct admitted);
 } admitted SEC(".maps");
 
-/* Of verdicts, not of packets; those of packets are in the flows. */
-struct policy_counts {
-	__u64 verdicts;
-	__u64 unremembered; /* allowed connections without room in `connections` */
-	__u64 related; /* ICMP errors that passed for their connection's sake */
-	__u64 unready; /* judged while the table of a generation was missing: denied */
-};
-
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -156,71 +112,101 @@ struct question {
 	__u8 portless; /* a fragment whose ports nobody knows */
 };
 
+/* Room for a verdict: the stack of a program has 512 bytes. */
+struct workspace {
+	struct connection_key connection;
+	struct connection_key quoted;
+	struct packet inner;
+	struct question question;
+	struct policy_key key;
+};
+
+#define WORKSPACES 4 /* what runs for a socket may be interrupted by what runs for a device */
+
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WORKSPACES);
+	__type(key, __u32);
+	__type(value, struct workspace);
+} workspaces SEC(".maps");
+
 #define CLASS_SHIFT 28
-#define CLASS_ALLOW 1
+#define CLASS_DENY 2
+#define PEER_NODE 0x80000000 /* in a peer's second number: the address is a node's */
 
 /* The answer of one (policy, peer): class << 28 | the id's complement, so that the greater one wins; 0: none. */
-static __always_inline __u32 ask(void *table, const struct question *question, __u32 peer)
+static __always_inline __u32 ask(void *table, struct workspace *work, __u32 policy, __u32 peer)
 {
-	struct policy_key key = { .bits = question->portless ? 72 : 88 };
-	put_be32(key.bytes, question->policy + 1);
-	put_be32(key.bytes + 4, peer);
-	key.bytes[8] = question->protocol;
-	key.bytes[9] = question->port >> 8;
-	key.bytes[10] = question->port;
-	struct policy_value *rule = bpf_map_lookup_elem(table, &key);
+	const struct question *question = &work->question;
+	struct policy_key *key = &work->key;
+	key->bits = question->portless ? 64 + 8 : 64 + 24;
+	put_be32(key->bytes, policy + 1);
+	put_be32(key->bytes + 4, peer);
+	key->bytes[8] = question->protocol;
+	key->bytes[9] = question->port >> 8;
+	key->bytes[10] = question->port;
+	struct policy_value *rule = bpf_map_lookup_elem(table, key);
 	if (!rule)
 		return 0;
 	return rule->first << CLASS_SHIFT | (~rule->second & VERDICT_ID);
 }
 
 /* @return decision << VERDICT_DECISION | id */
-static __noinline __u32 evaluate(void *table, const struct question *question)
+static __noinline __u32 evaluate(void *table, struct workspace *work)
 {
-	struct policy_key key = { .bits = 32 };
-	put_be32(key.bytes, POLICY_PART_ENDPOINTS | question->policy);
-	struct policy_value *endpoint = bpf_map_lookup_elem(table, &key);
+	if (!table || !work)
+		return DECISION_DENY << VERDICT_DECISION;
+	struct policy_key *key = &work->key;
+	key->bits = 32;
+	put_be32(key->bytes, POLICY_PART_ENDPOINTS | work->question.policy);
+	struct policy_value *endpoint = bpf_map_lookup_elem(table, key);
 	if (!endpoint)
 		return DECISION_ALLOW << VERDICT_DECISION;
+	__u32 default_deny = endpoint->first, policy = endpoint->second;
 
-	__u32 best = ask(table, question, 0);
-	key.bits = 32 + 128;
-	put_be32(key.bytes, POLICY_PART_PEERS);
-	__builtin_memcpy(key.bytes + 4, question->peer, 16);
-	struct policy_value *peer = bpf_map_lookup_elem(table, &key);
+	__u32 best = ask(table, work, policy, 0), answer;
+	key->bits = 32 + 128;
+	put_be32(key->bytes, POLICY_PART_PEERS);
+	__builtin_memcpy(key->bytes + 4, work->question.peer, 16);
+	struct policy_value *peer = bpf_map_lookup_elem(table, key);
+	__u32 wider = peer ? peer->second : 0;
 	if (peer) {
-		__u32 answer = ask(table, question, peer->first);
+		answer = ask(table, work, policy, peer->first);
 		best = answer > best ? answer : best;
 	}
-	struct admitted *names = bpf_map_lookup_elem(&admitted, question->peer);
+	if (wider & ~PEER_NODE) {
+		answer = ask(table, work, policy, wider & ~PEER_NODE);
+		best = answer > best ? answer : best;
+	}
+	/* Names are of the world. */
+	struct admitted *names = wider & PEER_NODE ? 0 : bpf_map_lookup_elem(&admitted, work->question.peer);
 	if (names && names->until_ns > bpf_ktime_get_boot_ns()) {
 		for (int i = 0; i < ADMITTED_PEERS; i++) {
 			if (!names->peers[i])
 				break;
-			__u32 answer = ask(table, question, names->peers[i]);
+			answer = ask(table, work, policy, names->peers[i]);
 			best = answer > best ? answer : best;
 		}
 	}
 	if (!best)
-		return endpoint->first ? DECISION_DENY << VERDICT_DECISION | endpoint->first :
-					 DECISION_ALLOW << VERDICT_DECISION;
+		return default_deny ? DECISION_DENY << VERDICT_DECISION | default_deny
+				    : DECISION_ALLOW << VERDICT_DECISION;
 	/* Allow and management allow, deny denies. */
-	__u32 decision = best >> CLASS_SHIFT == CLASS_ALLOW + 1 ? DECISION_DENY : DECISION_ALLOW;
+	__u32 decision = best >> CLASS_SHIFT == CLASS_DENY ? DECISION_DENY : DECISION_ALLOW;
 	return decision << VERDICT_DECISION | (~best & VERDICT_ID);
 }
 
 /* The number of an endpoint's policy: src/policy/tables.ts. */
-#define MODE_ENFORCED 0
 #define MODE_ALL 2
 
 /* Both modes: what only policies in audit deny is told and passes. @return as `evaluate` */
-static __noinline __u32 evaluate_modes(void *table, struct question *question)
+static __always_inline __u32 evaluate_modes(void *table, struct workspace *work)
 {
-	__u32 enforced = evaluate(table, question);
+	__u32 enforced = evaluate(table, work);
 	if (enforced >> VERDICT_DECISION == DECISION_DENY)
 		return enforced;
-	question->policy |= MODE_ALL;
-	__u32 all = evaluate(table, question);
+	work->question.policy |= MODE_ALL;
+	__u32 all = evaluate(table, work);
 	if (all >> VERDICT_DECISION == DECISION_DENY)
 		return DECISION_AUDIT << VERDICT_DECISION | (all & VERDICT_ID);
 	return enforced & VERDICT_ID ? enforced : all;
@@ -257,13 +243,14 @@ static __always_inline bool is_error(const struct packet *packet)
 }
 
 /* Whether an ICMP error quotes a packet of a connection that is allowed: path MTU, unreachable, time exceeded. */
-static __noinline bool is_related(struct __sk_buff *skb, const struct packet *packet, __u32 endpoint)
+static __noinline bool is_related(struct __sk_buff *skb, const struct packet *packet, struct workspace *work)
 {
-	if (!packet)
+	if (!packet || !work)
 		return false;
-	struct connection_key quoted = { .flow.netns = packet->key.netns, .endpoint = endpoint };
-	struct packet inner = { .key.netns = packet->key.netns };
-	struct flow_key *key = &inner.key;
+	struct packet *inner = &work->inner;
+	struct flow_key *key = &inner->key;
+	__builtin_memset(inner, 0, sizeof(*inner));
+	key->netns = packet->key.netns;
 	__u8 ip[40], transport[8];
 	__u32 at = packet->payload, header = 40;
 	if (!at || bpf_skb_load_bytes(skb, at, ip, 20))
@@ -284,10 +271,11 @@ static __noinline bool is_related(struct __sk_buff *skb, const struct packet *pa
 	/* Errors quote 8 bytes of layer 4 at least: RFC 792, RFC 4443. */
 	if (bpf_skb_load_bytes(skb, at + header, transport, sizeof(transport)))
 		return false;
-	read_transport(&inner, key->protocol, transport, sizeof(transport));
-	order_sides(&inner);
-	__builtin_memcpy(&quoted.flow, key, sizeof(*key));
-	return bpf_map_lookup_elem(&connections, &quoted) != 0;
+	read_transport(inner, key->protocol, transport, sizeof(transport));
+	order_sides(inner);
+	__builtin_memcpy(&work->quoted.flow, key, sizeof(*key));
+	work->quoted.endpoint = work->connection.endpoint;
+	return bpf_map_lookup_elem(&connections, &work->quoted) != 0;
 }
 
 /* Whether this host forwards the packet instead of taking it; what the routes do not say is taken. */
@@ -298,9 +286,7 @@ static __noinline bool is_passing_through(struct __sk_buff *skb, const struct pa
 	const struct flow_key *key = &packet->key;
 	__u8 from = packet->side & 1;
 	struct bpf_fib_lookup route = { .ifindex = skb->ifindex, .l4_protocol = key->protocol };
-	const __u64 *high = (const __u64 *)key->address[0];
-	const __u32 *prefix = (const __u32 *)key->address[0];
-	if (!high[0] && prefix[2] == bpf_htonl(0xffff)) {
+	if (is_ipv4(key)) {
 		route.family = 2; /* AF_INET */
 		__builtin_memcpy(&route.ipv4_src, key->address[from] + 12, 4);
 		__builtin_memcpy(&route.ipv4_dst, key->address[!from] + 12, 4);
@@ -314,69 +300,92 @@ static __noinline bool is_passing_through(struct __sk_buff *skb, const struct pa
 	       result == BPF_FIB_LKUP_RET_FRAG_NEEDED;
 }
 
-/*
- * The verdict of a packet's connection under a generation, anew.
- *
- * `older`: its flow was there before there was a policy; else who sends what belongs to no allowed connection opens
- * one. `leaving`: this host sends it.
- */
-static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u32 generation,
-			       __u32 endpoint, bool older, bool leaving)
+/* An extension header that decoding gave up at: what lies behind it could be anything. */
+static __always_inline bool is_hidden(const struct packet *packet)
 {
-	__u32 none = 0;
-	struct policy_counts *counts = bpf_map_lookup_elem(&policy_counts, &none);
-	if (!packet || !flow || !counts)
+	if (is_ipv4(&packet->key))
+		return false;
+	switch (packet->key.protocol) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_AH:
+	case IPPROTO_FRAGMENT:
+		return true;
+	}
+	return false;
+}
+
+struct trial {
+	__u64 flow; /* its id, 0 for none */
+	__u32 generation;
+	__u32 endpoint; /* whose policy is asked */
+	__u8 leaving; /* this host sends the packet */
+	/* Side that opened the connection if no other is remembered: the sender, or, of a flow that is older than the
+	 * policy, who sent first since we watch. Of connections older than that user space tells, in `connections`. */
+	__u8 opener;
+};
+
+/* Fills in what is asked about a connection. @param opener the side that opened it */
+static __always_inline void pose(struct question *question, const struct packet *packet, const struct trial *trial,
+				 __u8 opener)
+{
+	const struct flow_key *key = &packet->key;
+	__u8 sender = packet->side & 1;
+	bool asked = trial->leaving == (opener == sender); /* this host opened it */
+	__u8 remote = trial->leaving ? !sender : sender;
+	question->policy = trial->endpoint << 2 | asked;
+	question->protocol = key->protocol;
+	question->port = key->port[!opener];
+	question->portless = packet->ports == PORTS_UNKNOWN;
+	__builtin_memcpy(question->peer, key->address[remote & 1], 16);
+	if (key->protocol != IPPROTO_ICMP && key->protocol != IPPROTO_ICMPV6)
+		return;
+	question->port = key->port[0] >> 8;
+	/* Both ports are an echo's identifier. Who opened it asked, unless an answer came unasked. */
+	if (key->echo)
+		question->port = opener == sender && packet->ports == PORTS_READ ? packet->icmp >> 8
+				 : key->protocol == IPPROTO_ICMP		 ? ICMP_ECHO
+										 : ICMPV6_ECHO;
+}
+
+static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb, const struct packet *packet,
+				  const struct trial *trial, struct policy_counts *counts)
+{
+	if (!work || !packet || !trial || !counts)
 		return DECISION_DENY << VERDICT_DECISION;
-	counts->verdicts++;
-	struct connection_key key = { .endpoint = endpoint };
-	__builtin_memcpy(&key.flow, &packet->key, sizeof(key.flow));
-	struct connection *known = bpf_map_lookup_elem(&connections, &key);
+	struct connection_key *key = &work->connection;
+	__builtin_memcpy(&key->flow, &packet->key, sizeof(key->flow));
+	key->endpoint = trial->endpoint;
+	struct connection *known = bpf_map_lookup_elem(&connections, key);
 	bool opens = packet->key.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-	__u8 sender = packet->side & 1, opener = sender;
-	if (known && !opens) {
-		if (known->generation == generation)
+	__u8 opener = packet->side & 1;
+	if (!opens) {
+		if (known && known->generation == trial->generation) {
+			known->flow = trial->flow;
 			return known->verdict;
-		opener = (known->verdict & VERDICT_SIDE) != 0;
-	} else if (older && !opens) {
-		/* Who sent first since we watch; of connections older than that user space tells, in `connections`. */
-		opener = (flow->flags & FLOW_FIRST_SENDER) != 0;
+		}
+		opener = known ? (known->verdict & VERDICT_SIDE) != 0 : trial->opener & 1;
 	}
 	__u32 side = opener ? VERDICT_SIDE : 0;
 	if (is_vital(packet))
 		return DECISION_ALLOW << VERDICT_DECISION | side;
-	if (is_error(packet) && is_related(skb, packet, endpoint)) {
+	if (is_hidden(packet))
+		return DECISION_DENY << VERDICT_DECISION | side;
+	if (is_error(packet) && is_related(skb, packet, work)) {
 		counts->related++;
 		return DECISION_ALLOW << VERDICT_DECISION | side;
 	}
-	__u32 *exempted = bpf_map_lookup_elem(&exempt, &packet->key);
 	__u32 verdict = DECISION_DENY << VERDICT_DECISION;
+	__u32 *exempted = bpf_map_lookup_elem(&exempt, &key->flow);
 	if (exempted) {
 		verdict = DECISION_ALLOW << VERDICT_DECISION | *exempted;
 	} else {
-		__u32 slot = generation & (GENERATION_SLOTS - 1);
+		__u32 slot = trial->generation & (GENERATION_SLOTS - 1);
 		void *table = bpf_map_lookup_elem(&generations, &slot);
 		if (table) {
-			bool asked = leaving == (opener == sender); /* this host opened it */
-			__u8 remote = leaving ? !sender : sender;
-			struct question question = {
-				.policy = endpoint << 2 | (asked ? 1 : 0),
-				.protocol = packet->key.protocol,
-				.port = packet->key.port[!opener],
-			};
-			__builtin_memcpy(question.peer, packet->key.address[remote & 1], 16);
-			switch (question.protocol) {
-			case IPPROTO_ICMP:
-			case IPPROTO_ICMPV6:
-				question.port = packet->icmp >> 8;
-				if (packet->key.echo && opener != sender)
-					question.port = question.protocol == IPPROTO_ICMP ? ICMP_ECHO : ICMPV6_ECHO;
-				break;
-			case IPPROTO_TCP:
-			case IPPROTO_UDP:
-			case IPPROTO_SCTP:
-				question.portless = !packet->key.port[0] && !packet->key.port[1];
-			}
-			verdict = evaluate_modes(table, &question);
+			pose(&work->question, packet, trial, opener);
+			verdict = evaluate_modes(table, work);
 		} else {
 			counts->unready++;
 		}
@@ -384,40 +393,78 @@ static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packe
 	verdict |= side;
 	if (verdict >> VERDICT_DECISION == DECISION_DENY) {
 		if (known)
-			bpf_map_delete_elem(&connections, &key);
+			bpf_map_delete_elem(&connections, key);
 		return verdict;
 	}
 	struct connection fresh = {
-		.generation = generation,
+		.generation = trial->generation,
 		.verdict = verdict,
 		.last = bpf_ktime_get_coarse_ns() >> LAST_SHIFT,
+		.flow = trial->flow,
 	};
-	if (bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY))
+	if (bpf_map_update_elem(&connections, key, &fresh, BPF_ANY))
 		counts->unremembered++;
 	return verdict;
 }
 
-/* Whether the node's policy drops the packet. @param fresh the flow begins with it */
-static __always_inline bool judge(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, bool fresh,
-				  bool leaving, const struct policy_state *state)
+/* The verdict of a packet's connection, anew. */
+static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packet, const struct trial *trial)
 {
-	__u32 generation = generation_in_force(state);
-	__u32 verdict = flow->verdict;
+	__u32 none = 0, verdict = DECISION_DENY << VERDICT_DECISION;
+	struct policy_counts *counts = bpf_map_lookup_elem(&policy_counts, &none);
+	if (!counts)
+		return verdict;
+	counts->verdicts++;
+	__u32 level = __sync_fetch_and_add(&counts->busy, 1);
+	struct workspace *work = bpf_map_lookup_elem(&workspaces, &level);
+	if (work)
+		verdict = decide_in(work, skb, packet, trial, counts);
+	__sync_fetch_and_add(&counts->busy, -1);
+	return verdict;
+}
+
+#define JUDGE_LEAVING 1 /* this host sends the packet */
+#define JUDGE_FRESH 2 /* its flow begins with it */
+
+/*
+ * Whether the node's policy drops a packet whose flow has no verdict of this generation. Without a flow it is judged
+ * for itself. Global, so that the verifier reads it once and not for each way there.
+ */
+__noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u32 generation,
+			  __u32 how)
+{
+	if (!packet)
+		return true;
+	bool leaving = how & JUDGE_LEAVING;
+	__u32 verdict = 0;
+	if (generation && (leaving || !is_passing_through(skb, packet))) {
+		struct trial trial = { .generation = generation, .leaving = leaving, .opener = packet->side };
+		if (flow) {
+			trial.flow = flow->id;
+			if (!(how & JUDGE_FRESH) && !flow->generation)
+				trial.opener = (flow->flags & FLOW_FIRST_SENDER) != 0;
+		}
+		verdict = decide(skb, packet, &trial);
+	}
+	if (flow) {
+		flow->verdict = verdict;
+		flow->generation = generation;
+	}
+	return verdict >> VERDICT_DECISION == DECISION_DENY;
+}
+
+/* Whether the node's policy drops the packet. */
+static __always_inline bool judge(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u32 how,
+				  const struct policy_state *state)
+{
+	__u32 generation = generation_in_force(state), verdict = flow->verdict;
 	/* Errors of many connections share a flow: each is judged for itself. */
-	if (flow->generation == generation && !fresh && !is_error(packet)) {
+	if (flow->generation == generation && !(how & JUDGE_FRESH) && !is_error(packet)) {
 		/* What one side may not, the other may. */
 		if (verdict >> VERDICT_DECISION != DECISION_DENY || verdict & VERDICT_WORKLOAD)
 			return false;
 		if (packet->side == ((verdict & VERDICT_SIDE) != 0))
 			return true;
 	}
-	if (!generation)
-		verdict = 0;
-	else if (!leaving && is_passing_through(skb, packet))
-		verdict = 0;
-	else
-		verdict = decide(skb, packet, flow, generation, 0, !fresh && !flow->generation, leaving);
-	flow->verdict = verdict;
-	flow->generation = generation;
-	return verdict >> VERDICT_DECISION == DECISION_DENY;
+	return judge_anew(skb, packet, flow, generation, how);
 }

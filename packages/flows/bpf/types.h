@@ -68,7 +68,57 @@ struct flow {
 	/* How often the owner of a side's socket was looked for in vain. Once it is known, or given up: the second in
 	 * which it was last told how the connection fares, with the highest bit. */
 	__u8 attempts[2];
-	__u64 pad; /* to three cache lines */
+	__u32 generation; /* of the policy whose verdict it has; 0: none */
+	__u32 verdict; /* enum decision << 30, and what policy.h says */
+};
+
+/* What a policy decided about a flow. */
+enum decision {
+	DECISION_NONE, /* none was asked */
+	DECISION_ALLOW,
+	DECISION_AUDIT, /* passes, and would not */
+	DECISION_DENY,
+};
+
+#define VERDICT_DECISION 30 /* shift: enum decision */
+#define VERDICT_WORKLOAD (1U << 29) /* decided by a workload's policy: the devices let it pass */
+#define VERDICT_SIDE (1U << 28) /* that opened the connection */
+#define VERDICT_ID 0x0fffffff /* of the rule or default deny, 0 for none */
+
+/* What is in force. User space fills the other choice, then turns `current`: no packet sees half of it. */
+struct policy_choice {
+	__u32 generation; /* 0: no policy */
+	__u32 previous; /* holds again after the deadline */
+	__u64 deadline_ns; /* CLOCK_BOOTTIME; 0: confirmed */
+};
+
+struct policy_state {
+	__u32 current;
+	__u32 loopback; /* 1: loopback is judged too */
+	struct policy_choice choices[2];
+};
+
+/* Of verdicts, not of packets; those of packets are in the flows. */
+struct policy_counts {
+	__u64 verdicts;
+	__u64 unremembered; /* allowed connections without room in `connections` */
+	__u64 related; /* ICMP errors that passed for their connection's sake */
+	__u64 unready; /* judged while a generation had no table: denied */
+	__u64 busy; /* verdicts under way on this CPU: one may interrupt another */
+};
+
+/* A connection that passes. */
+struct connection_key {
+	struct flow_key flow;
+	__u32 endpoint; /* whose policy let it: 0 for the node's */
+};
+
+struct connection {
+	__u32 generation;
+	__u32 verdict;
+	__u32 last; /* as a flow's, but of the latest verdict */
+	__u32 pad;
+	__u64 flow; /* id of the flow that it is of now */
 };
 
 enum event_type {

@@ -1,7 +1,7 @@
 // Written by `npm run generate` from packages/flows/bpf. Do not edit.
 
 export const programNames = ["x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_connection","x0_sockets","x0_dropped","x0_received","x0_sent"] as const;
-export const mapNames = ["fragments","flows","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","settled"] as const;
+export const mapNames = ["fragments","flows","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","policy","generations","connections","exempt","admitted","policy_counts","workspaces","settled"] as const;
 
 export const flowKeyLayout = {
   size: 40,
@@ -51,6 +51,52 @@ export const flowLayout = {
   ifindex: 88,
   icmp: 92,
   attempts: 94,
+  generation: 96,
+  verdict: 100,
+} as const;
+
+export const decision = {
+  none: 0,
+  allow: 1,
+  audit: 2,
+  deny: 3,
+} as const;
+
+export const policyChoiceLayout = {
+  size: 16,
+  generation: 0,
+  previous: 4,
+  deadlineNs: 8,
+} as const;
+
+export const policyStateLayout = {
+  size: 40,
+  current: 0,
+  loopback: 4,
+  choices: 8,
+} as const;
+
+export const policyCountsLayout = {
+  size: 40,
+  verdicts: 0,
+  unremembered: 8,
+  related: 16,
+  unready: 24,
+  busy: 32,
+} as const;
+
+export const connectionKeyLayout = {
+  size: 44,
+  flow: 0,
+  endpoint: 40,
+} as const;
+
+export const connectionLayout = {
+  size: 24,
+  generation: 0,
+  verdict: 4,
+  last: 8,
+  flow: 16,
 } as const;
 
 export const eventType = {

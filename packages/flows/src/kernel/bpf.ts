@@ -15,6 +15,7 @@ export const command = {
   programQuery: 16,
   lookupAndDelete: 21,
   lookupBatch: 24,
+  updateBatch: 26,
   deleteBatch: 27,
   programIdToFd: 13,
   rawTracepointOpen: 17,

@@ -3,9 +3,10 @@
  * filled aside, then the choice is turned with one store: no packet meets half a policy. A choice with a deadline
  * falls back to the generation before by itself, whether this process lives or not.
  */
+
+import { policyStateLayout } from "../../generated/layout.ts";
 import { attributes, command } from "../../kernel/bpf.ts";
 import { kernelError, type Libc, type Memory } from "../../kernel/libc.ts";
-import { policyStateLayout } from "../../generated/layout.ts";
 import type { EncodedTables } from "../compile/encode.ts";
 
 const MAP_TYPE_LPM_TRIE = 11;

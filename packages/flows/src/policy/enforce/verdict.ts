@@ -1,0 +1,15 @@
+/** A verdict as the kernel side keeps it in a flow: VERDICT_* of bpf/types.h. */
+import type { Decision } from "../model.ts";
+
+const decisions = [undefined, "allow", "audit", "deny"] as const;
+
+export interface KernelVerdict {
+  /** Undefined where no policy was asked. */
+  readonly decision: Decision | undefined;
+  /** Of the rule or default deny that decided, 0 for none. */
+  readonly id: number;
+}
+
+export function readVerdict(word: number): KernelVerdict {
+  return { decision: decisions[word >>> 30], id: word & 0x0fff_ffff };
+}

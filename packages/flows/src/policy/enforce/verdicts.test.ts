@@ -1,0 +1,165 @@
+/** The shipped programs against the oracle: random policies, random packets, equal verdict and rule. */
+import { seededRandom } from "@x0tta6bl4/core";
+import { beforeEach, expect, test } from "vitest";
+import { createNamespace, requireKernel } from "../../../../../test/lab/index.ts";
+import { formatAddress, isMappedIPv4 } from "../../address.ts";
+import { eventType, flowEventLayout, flowLayout } from "../../generated/layout.ts";
+import { mapAccess, testRun } from "../../kernel/bpf.ts";
+import { openLibc } from "../../kernel/libc.ts";
+import { loadObject } from "../../kernel/load.ts";
+import { openNamespace } from "../../kernel/namespaces.ts";
+import { shippedPrograms } from "../../kernel/programs.ts";
+import { openRing } from "../../kernel/ring.ts";
+import { compile } from "../compile/compile.ts";
+import { encode } from "../compile/encode.ts";
+import { identify } from "../evaluate.ts";
+import { nameMatches } from "../language/dns-names.ts";
+import { type Attempt, NODE_ENDPOINT, policyProtocols, type Verdict } from "../model.ts";
+import type { Tables } from "../tables.ts";
+import { attemptFrame, sharedTuple } from "../testing/attempt-frame.ts";
+import { evaluateManaged } from "../testing/managed.ts";
+import { type RandomCase, randomAttempts, randomCase } from "../testing/random-cases.ts";
+import { openGenerations } from "./generations.ts";
+import { readVerdict } from "./verdict.ts";
+
+const POLICIES = 400;
+const ATTEMPTS = 1200;
+const PAIRS = 100_000;
+/** Their flows would fill the table, and be found again under other policies. */
+const POLICIES_A_LOAD = 50;
+const RING_BYTES = 1 << 18;
+const DROP = 2;
+
+beforeEach((context) => requireKernel(context, "bpf", "btf", "netns"));
+
+test("equal verdict and rule", { timeout: 240_000 }, async () => {
+  await using host = await createNamespace();
+  await host.exec([
+    "ip",
+    "link",
+    "add",
+    "eth0",
+    "address",
+    "02:00:00:00:00:02",
+    "type",
+    "veth",
+    "peer",
+    "name",
+    "eth1",
+  ]);
+  const { index } = await host.link("eth0");
+  const inside = openNamespace(openLibc(), host.path);
+  const decided = { allow: 0, audit: 0, deny: 0 };
+  let pairs = 0;
+  for (let first = 1; first <= POLICIES; first += POLICIES_A_LOAD) {
+    inside.run(() => {
+      using kernel = openKernel(index);
+      for (let seed = first; seed < first + POLICIES_A_LOAD; seed++) {
+        const random = seededRandom(seed);
+        const one = randomCase(random);
+        kernel.apply(one);
+        for (const attempt of randomAttempts(random, one, ATTEMPTS)) {
+          const found = kernel.ask(one, attempt);
+          if (found === undefined) continue;
+          const wanted = evaluateManaged(one.set, one.world, one.management, attempt);
+          if (found.decision !== wanted.decision || found.id !== wanted.id)
+            expect(found, explain(seed, attempt)).toEqual(wanted);
+          decided[wanted.decision]++;
+          pairs++;
+        }
+      }
+    });
+  }
+  inside.close();
+  expect(pairs).toBeGreaterThan(PAIRS);
+  for (const count of Object.values(decided)) expect(count).toBeGreaterThan(pairs / 50);
+});
+
+function openKernel(device: number) {
+  const libc = openLibc();
+  const loaded = loadObject(libc, shippedPrograms(), {
+    maxEntries: { events: RING_BYTES },
+    programs: ["x0_ingress", "x0_egress"],
+  });
+  const ring = openRing(libc, loaded.maps.events, RING_BYTES);
+  const generations = openGenerations(libc, loaded.maps, () => 0);
+  const access = mapAccess(libc);
+  const key = libc.allocate(16);
+  const value = libc.allocate(40);
+  const context = new Uint8Array(192);
+  const IFINDEX = 40;
+  new DataView(context.buffer).setUint32(IFINDEX, device, true);
+  const seen = new Set<string>();
+  let number = 1024;
+
+  const admit = ({ world }: RandomCase, { names }: Tables, address: Uint8Array): void => {
+    key.bytes.set(address);
+    value.bytes.fill(0);
+    const known = identify(world, { address }).kind === "world" ? world.names(address) : [];
+    const peers = names.filter((entry) => {
+      const selector =
+        entry.kind === "name"
+          ? { kind: "name" as const, name: entry.text }
+          : { kind: "pattern" as const, pattern: entry.text };
+      return known.some((name) => nameMatches(selector, name));
+    });
+    if (peers.length === 0) return void access.delete(loaded.maps.admitted, key);
+    for (const [at, { peer }] of peers.entries()) value.view.setUint32(4 * at, peer, true);
+    value.view.setBigUint64(32, 0xffff_ffff_ffffn << 8n, true);
+    if (access.update(loaded.maps.admitted, key, value) < 0) throw new Error("no name was admitted");
+  };
+  let tables: Tables | undefined;
+  return {
+    apply(one: RandomCase) {
+      tables = compile(one.set, one.world, one.management);
+      generations.swap(encode(tables));
+    },
+    /** Undefined for what cannot be asked by a packet of the node, or is a flow that was asked about before. */
+    ask(one: RandomCase, attempt: Attempt): Verdict | undefined {
+      const own = one.world.node.addresses.find(
+        (address) => isMappedIPv4(address) === isMappedIPv4(attempt.peer.address),
+      );
+      const { peer, protocol, port = 0 } = attempt;
+      if (attempt.endpoint !== NODE_ENDPOINT || peer.workload !== undefined || own === undefined)
+        return undefined;
+      if (protocol === policyProtocols.icmpv6 && port >= 130 && port <= 143) return undefined;
+      if (protocol === policyProtocols.udp && [67, 68, 546, 547].includes(port)) return undefined;
+      // A host that talks to itself does so over loopback.
+      if (formatAddress(own) === formatAddress(peer.address)) return undefined;
+      const isIcmp = protocol === policyProtocols.icmp || protocol === policyProtocols.icmpv6;
+      if (isIcmp && port > 255) return undefined;
+      const tuple = sharedTuple(attempt);
+      if (tuple !== undefined) {
+        const both = `${formatAddress(own)} ${tuple}`;
+        if (seen.has(both)) return undefined;
+        seen.add(both);
+      }
+      admit(one, tables as Tables, peer.address);
+      number = number === 65_535 ? 1024 : number + 1;
+      const program = attempt.direction === "ingress" ? "x0_ingress" : "x0_egress";
+      const frame = attemptFrame(attempt, own, number);
+      const { verdict: action } = testRun(libc, loaded.programs[program], frame, { context });
+      let words: number | undefined;
+      ring.drain((memory, at) => {
+        if (memory[at] === eventType.flowNew)
+          words = memory[at + (flowEventLayout.flow + flowLayout.verdict) / 4];
+      });
+      if (words === undefined) return undefined;
+      const { decision, id } = readVerdict(words);
+      if (decision === undefined) throw new Error("the packet was not judged");
+      if ((action === DROP) !== (decision === "deny")) throw new Error(`${decision}, but returned ${action}`);
+      return { decision, id };
+    },
+    [Symbol.dispose]() {
+      generations.close();
+      ring.close();
+      key.free();
+      value.free();
+      loaded.close();
+    },
+  };
+}
+
+function explain(seed: number, attempt: Attempt): string {
+  return `seed ${seed}: ${JSON.stringify({ ...attempt, peer: formatAddress(attempt.peer.address) })}`;
+}
