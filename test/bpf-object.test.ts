@@ -1,3 +1,4 @@
+/** The file of a BPF object, from what `npm run generate` writes to what the loader reads. */
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -5,12 +6,17 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { seededRandom } from "@x0tta6bl4/core";
 import { beforeEach, describe, expect, test } from "vitest";
-import { encodeObject, sealed } from "../../../../scripts/generate/encode.ts";
-import { mutated } from "../insight/testing/mutation.ts";
-import { mapNames, programNames } from "../testing/generated/loader-layout.ts";
-import { loaderFile, loaderObject } from "../testing/loader-object.ts";
-import { type BpfObject, decodeObject, objectLimits, readObject } from "./object.ts";
-import { objectFile } from "./object-format.ts";
+import { mutated } from "../packages/flows/src/insight/testing/mutation.ts";
+import {
+  type BpfObject,
+  decodeObject,
+  objectLimits,
+  readObject,
+} from "../packages/flows/src/kernel/object.ts";
+import { objectFile } from "../packages/flows/src/kernel/object-format.ts";
+import { mapNames, programNames } from "../packages/flows/src/testing/generated/loader-layout.ts";
+import { loaderFile, loaderObject } from "../packages/flows/src/testing/loader-object.ts";
+import { encodeObject, sealed } from "../scripts/generate/encode.ts";
 
 const whole = new Uint8Array(readFileSync(loaderFile));
 const contentAt = objectFile.headerBytes + objectFile.checksumBytes;
