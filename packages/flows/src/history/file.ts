@@ -6,6 +6,7 @@ import type { Block, BlockSpan } from "./block.ts";
 import type { CoverageRow } from "./coverage.ts";
 import type { BlockPart, PackedBlock } from "./packed.ts";
 import { checkedSketch, SKETCH_FORM, type Sketch } from "./sketch.ts";
+import type { Stretch } from "./stretches.ts";
 import { unpackBlock } from "./unpack.ts";
 
 /** Told apart from other databases by this, at byte 68 of the file (sqlite.org/fileformat2.html §1.3.12). */
@@ -27,6 +28,7 @@ const migrations = [
   CREATE TABLE marks (name TEXT NOT NULL, run INTEGER NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (name, run));`,
   // Sketches of before have fewer keys: see `keys.ts`.
   `ALTER TABLE sketches ADD COLUMN form INTEGER NOT NULL DEFAULT 1`,
+  "CREATE TABLE sums (id INTEGER PRIMARY KEY, blocks TEXT NOT NULL, data BLOB NOT NULL)",
 ];
 
 /** Flows at their end; flows as they were while they went on; events. */
@@ -57,12 +59,16 @@ export interface HistoryFile extends Disposable {
   block(entry: BlockEntry): Block;
   part(number: number, part: "header" | BlockPart): Uint8Array;
   sketch(number: number): Sketch;
+  stretches(): Stretch[];
+  /** Of a stretch, packed. */
+  sums(id: number): Uint8Array | undefined;
 }
 
 export interface FileWriter {
   put(entry: Pick<BlockEntry, "number" | "kind" | "run">, block: PackedBlock): void;
   remove(number: number): void;
-  /** @returns the row's id. */
+  /** Sums over all rows of blocks of this file. */
+  putSums(blocks: readonly number[], packed: Uint8Array): Stretch;
   cover(row: CoverageRow): void;
   setMark(name: MarkName, run: number, value: number): void;
 }
@@ -129,6 +135,11 @@ export function openHistoryFile(path: string): HistoryFile {
       if (row?.["data"] instanceof Uint8Array) return checkedSketch(row["data"], Number(row["form"]));
       throw new RangeError(`block ${number} has no sketch`);
     },
+    stretches: () => statement("SELECT id, blocks FROM sums ORDER BY id").all().flatMap(stretchOf),
+    sums(id) {
+      const row = statement("SELECT data FROM sums WHERE id = ?").get(id);
+      return row?.["data"] instanceof Uint8Array ? row["data"] : undefined;
+    },
     [Symbol.dispose]: () => database.close(),
   };
 }
@@ -160,6 +171,13 @@ function writerOf(statement: (sql: string) => StatementSync): FileWriter {
       statement("DELETE FROM blocks WHERE number = ?").run(number);
       statement("DELETE FROM sketches WHERE number = ?").run(number);
       statement("DELETE FROM parts WHERE id BETWEEN ? AND ?").run(4 * number, 4 * number + 3);
+    },
+    putSums(blocks, packed) {
+      const { lastInsertRowid } = statement("INSERT INTO sums (blocks, data) VALUES (?, ?)").run(
+        JSON.stringify(blocks),
+        packed,
+      );
+      return { id: Number(lastInsertRowid), blocks };
     },
     cover({ id, run, fromMs, toMs, lostPackets, lostBytes, lostEvents, uncounted, reason }) {
       statement("INSERT OR REPLACE INTO coverage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)").run(
@@ -205,6 +223,13 @@ function entryOf(row: Row): BlockEntry[] {
     maxEndMs: Number(row["max_end"]),
   };
   return kind === undefined || !Object.values(entry).every(Number.isSafeInteger) ? [] : [{ ...entry, kind }];
+}
+
+/** Likewise. */
+function stretchOf(row: Row): Stretch[] {
+  const text = String(row["blocks"]);
+  if (!/^\[\d{1,15}(,\d{1,15})*\]$/.test(text)) return [];
+  return [{ id: Number(row["id"]), blocks: JSON.parse(text) as number[] }];
 }
 
 function coverageOf(row: Row): CoverageRow {

@@ -29,5 +29,8 @@ test("a full disk is told, what is lost then is counted, and writing resumes by 
   expect(gap.from >= saw.fullFrom).toBe(true);
   expect(gap.to <= saw.resumedBy).toBe(true);
   expect(Number(/^\d+/.exec(gap.reason)?.[0])).toBeGreaterThanOrEqual(saw.missing);
+  const figures: ReadonlyMap<string, number> = new Map(saw.figures);
+  expect(figures.get("x0tta6bl4_flows_history_write_errors_total")).toBeGreaterThan(0);
+  expect(figures.get("x0tta6bl4_flows_history_lost_total")).toBeGreaterThanOrEqual(saw.missing);
   rmSync(folder, { recursive: true });
 });

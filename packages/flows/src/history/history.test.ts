@@ -62,6 +62,22 @@ describe("an answer", () => {
     expect(await simulation.read({ id: "nonsense" })).toEqual([]);
   });
 
+  test("has its size and age told as metrics", async () => {
+    const figures = new Map(
+      simulation.history.samples().map(({ metric, value }) => [metric.name, value] as const),
+    );
+    const ended = simulation.wanted().filter(({ state }) => state === "ended").length;
+    // The last seconds wait; flows that go on have rows, too.
+    expect(figures.get("x0tta6bl4_flows_history_rows_total")).toBeGreaterThan(0.9 * ended);
+    expect(figures.get("x0tta6bl4_flows_history_rows_total")).toBeLessThan(2 * ended);
+    expect(figures.get("x0tta6bl4_flows_history_bytes")).toBe(simulation.history.sizeBytes());
+    const oldest = simulation.wanted().at(-1) as Flow;
+    expect(figures.get("x0tta6bl4_flows_history_oldest_timestamp_seconds")).toBe(
+      Date.parse(oldest.start) / 1000,
+    );
+    expect(figures.get("x0tta6bl4_flows_history_lost_total")).toBe(0);
+  });
+
   test("is only the newest so many where `last` says so", async () => {
     const page = await simulation.history.flows(flowQuerySchema.parse({ last: 7, protocol: "tcp" }));
     expect(page.flows).toEqual(simulation.wanted({ protocol: "tcp" }).slice(0, 7));

@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { type Clock, type Feature, formatBytes, messageOf, X0Error } from "@x0tta6bl4/core";
+import { historyMetrics } from "@x0tta6bl4/telemetry";
 import { requireMoment } from "../filter.ts";
 import type { Sample, Sink } from "../recording/sink.ts";
 import { summarize } from "../summary/summarize.ts";
@@ -14,6 +15,7 @@ import { queryFlows } from "./query.ts";
 import { createRecorder } from "./recorder.ts";
 import { concludeLastRun } from "./recovery.ts";
 import { openStore } from "./store.ts";
+import { createStretches, MOST_BLOCKS } from "./stretches.ts";
 
 export interface HistoryOptions {
   /** Made where it does not exist. */
@@ -27,6 +29,8 @@ export interface HistoryOptions {
   readonly maxFlows: number;
   /** Default 3000: what a crash may cost. */
   readonly flushMs?: number;
+  /** Default 64: how many blocks have sums together. */
+  readonly stretchBlocks?: number;
 }
 
 export interface History extends Sink, HistoryCalls {
@@ -41,7 +45,13 @@ export function openHistory(options: HistoryOptions): History {
   const { folder, clock, run, flushMs = 3000 } = options;
   mkdirSync(folder, { recursive: true, mode: 0o750 });
   const store = openStore(options);
-  const recorder = createRecorder(store, { run, flushMs, maxFlows: options.maxFlows });
+  const stretches = createStretches(store, options.stretchBlocks ?? MOST_BLOCKS);
+  const recorder = createRecorder(store, {
+    run,
+    flushMs,
+    maxFlows: options.maxFlows,
+    sealed: stretches.add,
+  });
   const keeper = createEventKeeper(store, run);
   const ledger = createLedger(store, run);
   let nextFlushMs = Number.NEGATIVE_INFINITY;
@@ -51,13 +61,18 @@ export function openHistory(options: HistoryOptions): History {
   let trouble: string | undefined;
   let reasonOfLoss = "";
   let recordsLost = 0;
+  let eventsLost = 0;
+  let writeErrors = 0;
   let isClosed = false;
 
   const monotonicMs = (): number => Number(clock.monotonicNs() / 1_000_000n);
   /** A new file where one is due. All of what is known goes to the old one: that may be deleted before this. */
   const beginFile = (nowMonotonicMs: number): void => {
     if (!store.isFileDue(nowMonotonicMs)) return;
-    if (store.partitions.length > 0) recorder.seal();
+    if (store.partitions.length > 0) {
+      recorder.seal();
+      stretches.endFile();
+    }
     store.beginFile(nowMonotonicMs);
     keeper.beginFile();
     ledger.beginFile();
@@ -76,6 +91,7 @@ export function openHistory(options: HistoryOptions): History {
     } catch (error) {
       trouble = messageOf(error);
       reasonOfLoss = trouble;
+      writeErrors++;
       isFileDamaged = error instanceof X0Error && error.code === "X0_CORE_DATABASE_CORRUPT";
     }
   };
@@ -86,6 +102,7 @@ export function openHistory(options: HistoryOptions): History {
         isLastRunDone = true;
         store.beginFile(nowMonotonicMs);
         recorder.leaveFile();
+        stretches.leaveFile();
         keeper.beginFile();
         ledger.beginFile();
       }
@@ -93,7 +110,7 @@ export function openHistory(options: HistoryOptions): History {
       prepare(nowMonotonicMs);
       const done: { written(): void }[] = [];
       recorder.flush(nowMonotonicMs, (writer) => {
-        done.push(keeper.write(writer), ledger.write(writer, reasonOfLoss));
+        done.push(keeper.write(writer), ledger.write(writer, reasonOfLoss), stretches.write(writer));
       });
       for (const each of done) each.written();
       beginFile(nowMonotonicMs);
@@ -121,6 +138,7 @@ export function openHistory(options: HistoryOptions): History {
       recordsLost += refused;
       const tooMany = keeper.take(events, now);
       ledger.loseEvents(tooMany);
+      eventsLost += tooMany;
       if (now < nextFlushMs) return;
       flush(now);
       nextFlushMs = now + flushMs;
@@ -161,12 +179,25 @@ export function openHistory(options: HistoryOptions): History {
         ];
       return [{ name: "history", state: "on", detail: detail + lost }];
     },
-    samples: (): readonly Sample[] => [],
+    samples(): readonly Sample[] {
+      const oldestMs = store.oldestMs();
+      const figures = [
+        { metric: historyMetrics.rows, value: recorder.rowsWritten },
+        { metric: historyMetrics.bytes, value: store.sizeBytes() },
+        { metric: historyMetrics.writeErrors, value: writeErrors },
+        { metric: historyMetrics.lost, value: recordsLost + eventsLost },
+        ...(oldestMs === undefined ? [] : [{ metric: historyMetrics.oldest, value: oldestMs / 1000 }]),
+      ];
+      return figures.map((figure) => ({ ...figure, labels: {} }));
+    },
     async close() {
       if (isClosed) return;
       isClosed = true;
       flush(monotonicMs());
-      attempt(() => recorder.finish());
+      attempt(() => {
+        recorder.finish();
+        stretches.endFile();
+      });
       store[Symbol.dispose]();
     },
   };

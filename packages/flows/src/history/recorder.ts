@@ -3,7 +3,7 @@
  * as a small block; when it is full, one block replaces the small ones. A crash costs what was not written yet.
  */
 import { RECORD_WORDS, type RecordReader, readBatch, recordWord } from "../recording/record.ts";
-import { BLOCK_ROWS } from "./block.ts";
+import { BLOCK_ROWS, type Block, liveBlock } from "./block.ts";
 import { column, copyRow, createRows, type Rows, setRow } from "./columns.ts";
 import { createDictionaries, type Dictionaries } from "./dictionaries.ts";
 import type { BlockKind } from "./file.ts";
@@ -31,6 +31,8 @@ export interface RecorderOptions {
   readonly run: number;
   readonly flushMs: number;
   readonly maxFlows: number;
+  /** A full block was written, for good. */
+  readonly sealed: (number: number, block: Block) => void;
 }
 
 export interface Recorder {
@@ -38,6 +40,8 @@ export interface Recorder {
   readonly piles: readonly Pile[];
   readonly young: Young;
   readonly open: OpenFlows;
+  /** Rows that are on disk, each counted when it first was. */
+  readonly rowsWritten: number;
   /** Whether a block of the store is repeated by a pile. */
   isTail(block: number): boolean;
   /** @returns how many records found no room, because nothing could be written. */
@@ -59,7 +63,7 @@ interface OwnPile extends Pile {
   readonly tails: Set<number>;
 }
 
-export function createRecorder(store: Store, { run, flushMs, maxFlows }: RecorderOptions): Recorder {
+export function createRecorder(store: Store, { run, flushMs, maxFlows, sealed }: RecorderOptions): Recorder {
   const dictionaries = createDictionaries();
   const young = createYoung(MOST_YOUNG);
   const open = createOpenFlows(maxFlows);
@@ -83,6 +87,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
   let checkpoint: { readonly blocks: number[]; readonly from: number } | undefined;
   let nextCheckpointMs = Number.NEGATIVE_INFINITY;
   let isStuck = false;
+  let rowsWritten = 0;
 
   /** All of a pile in one block, instead of the small ones. */
   const seal = (each: OwnPile): void => {
@@ -92,6 +97,8 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
       for (const tail of each.tails) writer.remove(tail);
       writer.put({ number: each.number, kind: each.kind, run }, block);
     });
+    rowsWritten += each.rows.count - each.written;
+    sealed(each.number, liveBlock(each.rows, dictionaries));
     each.rows.count = 0;
     each.number = store.nextNumber();
     each.written = 0;
@@ -215,6 +222,9 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
     piles,
     young,
     open,
+    get rowsWritten() {
+      return rowsWritten;
+    },
     isTail: (block) => piles.some(({ tails }) => tails.has(block)),
     take(reader, monotonicMs) {
       const { count } = reader.batch;
@@ -262,6 +272,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows }: Recorde
       if (isComplete) checkpoint = undefined;
       for (const { each, number } of packed) {
         each.tails.add(number);
+        rowsWritten += each.rows.count - each.written;
         each.written = each.rows.count;
       }
     },

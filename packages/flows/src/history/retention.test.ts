@@ -50,11 +50,11 @@ describe("retention", () => {
   });
 
   test("by age deletes files whose last flow is older", async () => {
-    const simulation = simulated(folder, { flowsPerSecond: 1, options: { maxAgeMs: 2 * 3_600_000 } });
-    simulation.record(5 * 3600);
-    expect(databases().length).toBeLessThanOrEqual(4);
+    const simulation = simulated(folder, { flowsPerSecond: 1, options: { maxAgeMs: 3_600_000 } });
+    simulation.record(3 * 3600);
+    expect(databases().length).toBeLessThanOrEqual(3);
     const { covers } = await simulation.history.flows(flowQuerySchema.parse({}));
-    expect(simulation.traffic.nowMs - Date.parse(covers.from)).toBeLessThan(3.1 * 3_600_000);
+    expect(simulation.traffic.nowMs - Date.parse(covers.from)).toBeLessThan(2.1 * 3_600_000);
     await simulation.history.close(1000);
   });
 });

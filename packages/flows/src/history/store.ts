@@ -11,6 +11,7 @@ import {
   openHistoryFile,
 } from "./file.ts";
 import type { PackedBlock } from "./packed.ts";
+import type { Stretch } from "./stretches.ts";
 
 const HOUR_MS = 3_600_000;
 /** Files open at once: each holds descriptors, and up to 1 MB of pages. */
@@ -26,6 +27,8 @@ export interface Partition {
   readonly path: string;
   readonly entries: readonly BlockEntry[];
   readonly coverage: readonly CoverageRow[];
+  /** Blocks that have sums. */
+  readonly stretches: readonly Stretch[];
 }
 
 export interface StoreOptions {
@@ -58,9 +61,12 @@ export interface Store extends Disposable {
   /** Deletes what is beyond size and age, oldest first; not the file being written. */
   retain(nowMs: number, mayDeleteByAge: boolean): void;
   sizeBytes(): number;
+  /** When the first flow of the oldest file began. */
+  oldestMs(): number | undefined;
 }
 
-export interface StoreWriter extends Omit<FileWriter, "cover"> {
+export interface StoreWriter extends Omit<FileWriter, "cover" | "putSums"> {
+  putSums(blocks: readonly number[], packed: Uint8Array): void;
   /** New where its id is 0, else in place of the one before. */
   cover(row: CoverageRow): void;
 }
@@ -68,6 +74,7 @@ export interface StoreWriter extends Omit<FileWriter, "cover"> {
 interface Held extends Partition {
   readonly entries: BlockEntry[];
   readonly coverage: CoverageRow[];
+  readonly stretches: Stretch[];
   openedAtMs: number | undefined;
 }
 
@@ -108,7 +115,14 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
       if (!isHistoryFile(path)) throw new Error("it is no history of flows");
       const file = open({ number, path });
       const entries = file.entries();
-      const held: Held = { number, path, entries, coverage: file.coverage(), openedAtMs: undefined };
+      const held: Held = {
+        number,
+        path,
+        entries,
+        coverage: file.coverage(),
+        stretches: file.stretches(),
+        openedAtMs: undefined,
+      };
       partitions.push(held);
       for (const entry of entries) places.set(entry.number, { held, entry });
       lastCoverage = Math.max(lastCoverage, ...held.coverage.map((row) => row.id));
@@ -134,7 +148,7 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
       throw error;
     }
     lastFile = number;
-    partitions.push({ number, path, entries: [], coverage: [], openedAtMs: monotonicMs });
+    partitions.push({ number, path, entries: [], coverage: [], stretches: [], openedAtMs: monotonicMs });
   };
   const drop = (held: Held): void => {
     opened.get(held.number)?.[Symbol.dispose]();
@@ -168,6 +182,7 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
       const added: BlockEntry[] = [];
       const removed: number[] = [];
       const covered: CoverageRow[] = [];
+      const summed: Stretch[] = [];
       open(held).transaction((writer) =>
         change({
           put(entry, block) {
@@ -179,6 +194,9 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
             removed.push(number);
           },
           setMark: writer.setMark,
+          putSums(blocks, packed) {
+            summed.push(writer.putSums(blocks, packed));
+          },
           cover(row) {
             // Rows of an older file stay there as they were; what continues them here is a row of its own.
             if (row.id === 0 || !held.coverage.some((each) => each.id === row.id)) row.id = ++lastCoverage;
@@ -197,6 +215,7 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
         held.entries.push(entry);
         places.set(entry.number, { held, entry });
       }
+      held.stretches.push(...summed);
       for (const row of covered) if (!held.coverage.includes(row)) held.coverage.push(row);
     },
     read,
@@ -226,6 +245,10 @@ export function openStore({ folder, maxBytes, maxAgeMs }: StoreOptions): Store {
       while (partitions.length > 1 && sizeBytes() > maxBytes) drop(partitions[0] as Held);
     },
     sizeBytes,
+    oldestMs() {
+      const oldest = partitions.find(({ entries }) => entries.length > 0);
+      return oldest?.entries.reduce((least, entry) => Math.min(least, entry.minStartMs), Number.MAX_VALUE);
+    },
     [Symbol.dispose]() {
       for (const file of opened.values()) file[Symbol.dispose]();
       opened.clear();

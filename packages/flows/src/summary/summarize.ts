@@ -2,13 +2,16 @@
 import { setImmediate } from "node:timers/promises";
 import { requireMoment } from "../filter.ts";
 import type { FlowList } from "../flow.ts";
-import { liveBlock } from "../history/block.ts";
+import { type Block, liveBlock } from "../history/block.ts";
 import type { EventKeeper } from "../history/events.ts";
+import type { BlockEntry } from "../history/file.ts";
 import type { Recorder } from "../history/recorder.ts";
-import type { Store } from "../history/store.ts";
+import type { Partition, Store } from "../history/store.ts";
+import { readTallies, type Stretch } from "../history/stretches.ts";
 import { type HeavyHitters, heavyHitters } from "./heavy-hitters.ts";
 import type { Summary, SummaryQuery } from "./schema.ts";
 import { createSums, type Sums } from "./sums.ts";
+import { destinationsOf, type Tallies, talliesOf } from "./tallies.ts";
 
 const DAY_MS = 86_400_000;
 const SLICE_MS = 10;
@@ -79,41 +82,85 @@ export async function summarize(
   };
 }
 
-async function addKnown(
-  { store }: SummarySources,
-  sums: Sums,
-  { sinceMs, untilMs }: { readonly sinceMs: number; readonly untilMs: number },
-): Promise<void> {
-  const pause = pauses();
-  for (const { kind, maxEndMs, minEndMs, number } of store.partitions.flatMap(({ entries }) => entries)) {
-    if (kind === "events" || maxEndMs < sinceMs || minEndMs >= untilMs) continue;
-    store.read(number, (file, entry) => sums.addKnown(file.block(entry), sinceMs, untilMs));
-    await pause();
-  }
+interface Time {
+  readonly sinceMs: number;
+  readonly untilMs: number;
 }
 
-async function addRows(
-  { store, recorder }: SummarySources,
-  sums: Sums,
-  sinceMs: number,
-  untilMs: number,
+/** Blocks of a time, by the sums that are kept of them, and those of whose rows some are outside or no sums are kept. */
+interface Selection {
+  readonly stretches: readonly { readonly stretch: Stretch; readonly partition: Partition }[];
+  readonly blocks: readonly number[];
+}
+
+function select({ store, recorder }: SummarySources, { sinceMs, untilMs }: Time): Selection {
+  const entries = new Map<number, BlockEntry>();
+  for (const entry of store.partitions.flatMap(({ entries }) => entries))
+    if (
+      entry.kind !== "events" &&
+      entry.maxEndMs >= sinceMs &&
+      entry.minEndMs < untilMs &&
+      !recorder.isTail(entry.number)
+    )
+      entries.set(entry.number, entry);
+  const isWithin = (number: number): boolean => {
+    const entry = entries.get(number);
+    return entry !== undefined && entry.minEndMs >= sinceMs && entry.maxEndMs < untilMs;
+  };
+  const stretches: { readonly stretch: Stretch; readonly partition: Partition }[] = [];
+  // Those of whole files first. What one has taken is no longer there for another.
+  for (const partition of store.partitions)
+    for (const stretch of partition.stretches.toSorted((a, b) => b.blocks.length - a.blocks.length)) {
+      if (!stretch.blocks.every(isWithin)) continue;
+      for (const number of stretch.blocks) entries.delete(number);
+      stretches.push({ stretch, partition });
+    }
+  return { stretches, blocks: [...entries.keys()] };
+}
+
+/** @param add what is to be done with sums, or else with the blocks that they are of. */
+async function each(
+  { store }: SummarySources,
+  { stretches, blocks }: Selection,
+  add: (of: Tallies | Block) => void,
 ): Promise<void> {
-  // Rows that wait first, and the list of blocks at the same moment: then each row is met once.
-  const blocks = store.partitions
-    .flatMap(({ entries }) => entries)
-    .filter(
-      ({ kind, minEndMs, maxEndMs, number }) =>
-        kind !== "events" && maxEndMs >= sinceMs && minEndMs < untilMs && !recorder.isTail(number),
-    );
-  for (const { rows } of recorder.piles)
-    if (rows.count > 0) sums.add(liveBlock(rows, recorder.dictionaries), sinceMs, untilMs);
-  const { rows, isHere } = recorder.young;
-  if (rows.count > 0) sums.add(liveBlock(rows, recorder.dictionaries), sinceMs, untilMs, isHere);
   const pause = pauses();
-  for (const { number } of blocks) {
-    store.read(number, (file, entry) => sums.add(file.block(entry), sinceMs, untilMs));
+  const addBlock = async (number: number): Promise<void> => {
+    store.read(number, (file, entry) => add(file.block(entry)));
+    await pause();
+  };
+  for (const { stretch, partition } of stretches) {
+    const tallies = readTallies(store, partition, stretch);
+    if (tallies !== undefined) add(tallies);
+    else for (const number of stretch.blocks) await addBlock(number);
     await pause();
   }
+  for (const number of blocks) await addBlock(number);
+}
+
+/** Rows that no full block has yet. */
+function waiting({ recorder }: SummarySources): { block: Block; isCounted?: (row: number) => boolean }[] {
+  const { piles, young, dictionaries } = recorder;
+  const lists = [...piles.map(({ rows }) => ({ rows })), { rows: young.rows, isCounted: young.isHere }];
+  return lists
+    .filter(({ rows }) => rows.count > 0)
+    .map(({ rows, ...rest }) => ({ block: liveBlock(rows, dictionaries), ...rest }));
+}
+
+async function addKnown(sources: SummarySources, sums: Sums, time: Time): Promise<void> {
+  for (const { block } of waiting(sources)) sums.addKnown(destinationsOf(block, time.sinceMs, time.untilMs));
+  await each(sources, select(sources, time), (of) =>
+    sums.addKnown("total" in of ? of.destinations.keys() : destinationsOf(of, time.sinceMs, time.untilMs)),
+  );
+}
+
+async function addRows(sources: SummarySources, sums: Sums, sinceMs: number, untilMs: number): Promise<void> {
+  // Rows that wait first, and the list of blocks at the same moment: then each row is met once.
+  const selection = select(sources, { sinceMs, untilMs });
+  const add = (block: Block, isCounted?: (row: number) => boolean): void =>
+    sums.add(talliesOf(block, sinceMs, untilMs, isCounted));
+  for (const { block, isCounted } of waiting(sources)) add(block, isCounted);
+  await each(sources, selection, (of) => ("total" in of ? sums.add(of) : add(of)));
 }
 
 type Count = { count: number };

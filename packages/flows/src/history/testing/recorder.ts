@@ -57,6 +57,7 @@ if (task === "record") {
       covers,
       fullFrom: iso(fullFrom),
       resumedBy: iso(resumedBy),
+      figures: simulation.history.samples().map(({ metric, value }) => [metric.name, value]),
       answered: answered.length,
       distinct: new Set(answered.map(({ id }) => id)).size,
       invented: answered.filter(({ id }) => !known.has(id)).length,
