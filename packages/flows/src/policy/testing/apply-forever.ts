@@ -1,5 +1,5 @@
 /**
- * Applies one generation after the other until it is killed: three documents that all carry its number. Tells each
+ * Applies one generation after the other until it is killed: documents that all carry its number. Tells each
  * step before it takes it, and where it is told to, waits for a byte of its input.
  */
 import { readSync, writeSync } from "node:fs";
@@ -10,6 +10,7 @@ import { createReader } from "../documents.ts";
 import { createRepository } from "../repository.ts";
 import { openPolicyStore } from "../store/store.ts";
 import { worldOf } from "../world.ts";
+import { DOCUMENTS } from "./documents.ts";
 import { memoryEnforcement } from "./memory-enforcement.ts";
 
 const [folder = "", how = ""] = process.argv.slice(2);
@@ -48,10 +49,11 @@ const repository = createRepository({
 await repository.start();
 const first = Number(/spec.*# (\d+)/.exec(store.confirmed()?.documents[0]?.text ?? "")?.[1] ?? 0) + 1;
 for (let number = first; ; number++) {
-  const text = ["a", "b", "c"].map(
-    (name) => `apiVersion: cilium.io/v2
+  const text = Array.from(
+    { length: DOCUMENTS },
+    (_, index) => `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
-metadata: {name: ${name}}
+metadata: {name: p${index}}
 spec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "${number}"}]}]}]} # ${number}
 `,
   );
