@@ -23,6 +23,7 @@ import type { HistoryCalls } from "./history/contract.ts";
 import { createFlowMetrics } from "./metrics.ts";
 import { flowsCommands } from "./observe/command.ts";
 import { packetCaptures } from "./packets/route.ts";
+import { enforcementService } from "./policy/enforce/service.ts";
 import { missingPrivilege } from "./privilege.ts";
 import { createHistory } from "./rates.ts";
 import type { RecordingContract } from "./recording/contract.ts";
@@ -42,12 +43,15 @@ export const flowsPart: PartDefinition<FlowsConfig> = {
   commands: flowsCommands,
 };
 
+const notStarted: Feature = { name: "packets", state: "off", reason: "flows have not started" };
+
 interface Threads {
   readonly capture: Thread<CaptureContract>;
   readonly recording: Thread<RecordingContract>;
 }
 
-function createFlowsPart({ clock, config, dataDirectory, log, metrics }: PartContext<FlowsConfig>): Part {
+function createFlowsPart(context: PartContext<FlowsConfig>): Part {
+  const { clock, config, dataDirectory, log, metrics, services } = context;
   const history = createHistory();
   const run = clock.nowMs();
   const figures = createFlowMetrics(metrics);
@@ -84,6 +88,13 @@ function createFlowsPart({ clock, config, dataDirectory, log, metrics }: PartCon
       summary: (query) => channel.call("summary", query),
     };
   };
+  services.provide(enforcementService, {
+    missing: () => (isOpen ? undefined : (captureFeatures[0] ?? notStarted)),
+    swap: (request) => captured().call("swapPolicy", request),
+    confirm: () => captured().call("confirmPolicy", undefined),
+    revert: () => captured().call("revertPolicy", undefined),
+    figures: () => captured().call("policyFigures", undefined),
+  });
   const packets = packetCaptures(async () => {
     const { attach, interfaces, excludeInterfaces, namespaces, excludeNamespaces } = captureOptions(config);
     const flows = await captured().call("maps", undefined);

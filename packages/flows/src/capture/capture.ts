@@ -16,6 +16,7 @@ import { readBatches } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
+import { type KernelEnforcement, openEnforcement } from "../policy/enforce/enforcement.ts";
 import { protocolNumbers } from "../protocols.ts";
 import type { CaptureOptions, FlowMaps, Totals } from "./contract.ts";
 import { createCoverage } from "./coverage.ts";
@@ -78,6 +79,7 @@ export function pollDelayMs(events: number, ringBytes: number): number {
 export interface Capture {
   /** Open as long as this is. */
   readonly maps: FlowMaps;
+  readonly enforcement: KernelEnforcement;
   features(): readonly Feature[];
   list(query: FlowQuery): FlowList;
   follow(id: number, query: FlowQuery, updates: boolean): void;
@@ -233,6 +235,13 @@ export function openCapture(
     wantsRequests: () => options.recordRequests || followers.count > 0,
   });
   const drops = createDropCounts(libc, kernel.maps.drops);
+  const enforcement = openEnforcement(libc, {
+    maps: kernel.maps,
+    nowMs: clock.nowMs,
+    nowTicks: () => ticks(Number(clock.monotonicNs())),
+    ticksOf: (milliseconds) => milliseconds / TICK_MS,
+    tcpIdleMs: options.tcpIdleMs,
+  });
   const translation = createTranslation(libc, { kernel, table, joins, onJoined: recorder.learned });
   const endings = createEndings(options, joins, view.raw);
 
@@ -249,6 +258,8 @@ export function openCapture(
     const flags = words[flowAt + word.flags] as number;
     if (isRing && (flags & PLACE_KNOWN) === 0) undecided.add(slot, delta);
     else tally.add(flags, keyWords[keyAt + word.kind] as number, delta, true);
+    const verdict = words[flowAt + word.verdict] as number;
+    if (verdict !== 0) enforcement.sums.add(verdict, delta, true);
     // Now, while the process lives.
     for (const side of [0, 2])
       processes.note(
@@ -269,6 +280,8 @@ export function openCapture(
     const slot = table.update(words, flowAt, delta);
     if (slot >= 0) {
       tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, false);
+      const verdict = words[flowAt + word.verdict] as number;
+      if (verdict !== 0) enforcement.sums.add(verdict, delta, false);
       if (!joins.isHidden(slot)) followers.updated(slot);
     } else if (slot === UNKNOWN) enterFresh(keyWords, keyAt, words, flowAt);
   };
@@ -334,6 +347,7 @@ export function openCapture(
     if (isFull) readMap();
     insight.expire(Number(clock.monotonicNs()));
     scans.expire();
+    enforcement.sweep((low, high) => table.slotOfId(low, high) >= 0);
     encrypted.join(clock.nowMs());
     tell();
   }
@@ -427,6 +441,7 @@ export function openCapture(
       namespaces: kernel.maps.namespaces,
       cgroupRoot: kernel.cgroupRoot,
     },
+    enforcement,
     features: () => [...kernel.features(), translation.feature(), ...encrypted.features()],
     list(query) {
       refresh();
@@ -469,6 +484,7 @@ export function openCapture(
     },
     close() {
       ring.close();
+      enforcement.close();
       encrypted.close();
       translation.close();
       removal.close();

@@ -3,6 +3,7 @@ import type { ChannelContract, Feature } from "@x0tta6bl4/core";
 import type { Application } from "../application.ts";
 import type { FlowEvent } from "../event.ts";
 import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
+import type { EnforcementCalls } from "../policy/enforce/contract.ts";
 import type { AttachMode } from "./attachments.ts";
 import type { SumBounds } from "./insight-sums.ts";
 
@@ -115,7 +116,7 @@ export interface InsightTotals {
 }
 
 export interface CaptureContract extends ChannelContract {
-  readonly calls: {
+  readonly calls: EnforcementCalls & {
     /** Loads and attaches; resolves when the first devices are observed. */
     open(options: CaptureOptions): readonly Feature[];
     list(query: FlowQuery): FlowList;

@@ -30,6 +30,7 @@ export const word = {
   process: flowLayout.process / 4,
   ifindex: flowLayout.ifindex / 4,
   icmp: flowLayout.icmp / 4,
+  verdict: flowLayout.verdict / 4,
   port: flowKeyLayout.port / 4,
   /** One word: namespace in the low half, protocol above it. */
   kind: (flowKeyLayout.netns & ~3) / 4,
@@ -189,7 +190,8 @@ export function createFlowTable(capacity: number, recent: number): FlowTable {
       if (isNews) for (let i = 0; i < HOT_WORDS; i++) to[at + i] = words[flow + i] as number;
       else if (moves) for (let i = 0; i < HOT_WORDS; i++) to[at + i] = from[before + i] as number;
       if (!isNews) return UNCHANGED;
-      if (!sameFlags) copyCold(slot, words, flow);
+      const verdictAt = slot * SLOT_WORDS + KEY_WORDS + word.verdict;
+      if (!sameFlags || slots[verdictAt] !== words[flow + word.verdict]) copyCold(slot, words, flow);
       return slot;
     },
     add(keyWords, key, words, flow, delta) {

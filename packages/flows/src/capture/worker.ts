@@ -67,6 +67,10 @@ const server = serveChannel<CaptureContract>(port, {
   unfollow: (id) => opened().unfollow(id),
   totals: () => opened().totals(),
   maps: () => opened().maps,
+  swapPolicy: (request) => opened().enforcement.swap(request),
+  confirmPolicy: () => opened().enforcement.confirm(),
+  revertPolicy: () => opened().enforcement.revert(),
+  policyFigures: () => opened().enforcement.figures(),
   close() {
     clearTimeout(timer);
     clearInterval(readTimer);

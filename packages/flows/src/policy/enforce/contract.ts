@@ -41,10 +41,10 @@ export interface RuleFigures {
   readonly bytes: number;
 }
 
-export interface EnforcementCalls {
+export type EnforcementCalls = {
   /** @returns the generation. */
   swapPolicy(request: SwapRequest): number;
   confirmPolicy(argument: undefined): boolean;
   revertPolicy(argument: undefined): boolean;
   policyFigures(argument: undefined): EnforcementFigures;
-}
+};

@@ -1,0 +1,151 @@
+/** Policy in the capturing thread: what is in force, the connections it lets pass, and what its verdicts met. */
+import { readFileSync } from "node:fs";
+import { flowKeyLayout, policyCountsLayout } from "../../generated/layout.ts";
+import { mapAccess, readBatches } from "../../kernel/bpf.ts";
+import { possibleCpus } from "../../kernel/cpus.ts";
+import { kernelError, type Libc } from "../../kernel/libc.ts";
+import { openConnections, writeTupleKey } from "./connections.ts";
+import type { EnforcementFigures, SwapRequest } from "./contract.ts";
+import { type GenerationMaps, openGenerations } from "./generations.ts";
+import { olderConnections } from "./older-connections.ts";
+import { createVerdictSums, type VerdictSums } from "./verdict-sums.ts";
+
+const MOST_EXEMPT = 256;
+/** A read of the flow table comes in that time, also of a crowded one. */
+const SWEEP_GRACE_MS = 30_000;
+const SWEEP_MS = 10_000;
+
+export interface EnforcementMaps extends GenerationMaps {
+  readonly connections: number;
+  readonly exempt: number;
+  readonly policy_counts: number;
+}
+
+export interface KernelEnforcement {
+  readonly sums: VerdictSums;
+  /** @throws X0_FLOWS_KERNEL_CALL; what was in force stays then */
+  swap(request: SwapRequest): number;
+  confirm(): boolean;
+  revert(): boolean;
+  figures(): EnforcementFigures;
+  /** Now and then: forgets connections that are over. */
+  sweep(isActive: (low: number, high: number) => boolean): void;
+  close(): void;
+}
+
+export interface EnforcementOptions {
+  readonly maps: EnforcementMaps;
+  readonly nowMs: () => number;
+  /** Now, in the unit of a flow's `last`, and milliseconds in that unit. */
+  readonly nowTicks: () => number;
+  readonly ticksOf: (milliseconds: number) => number;
+  /** A silent TCP connection ends after. */
+  readonly tcpIdleMs: number;
+}
+
+export function openEnforcement(libc: Libc, options: EnforcementOptions): KernelEnforcement {
+  const { maps, nowMs, nowTicks, ticksOf } = options;
+  const ages = { grace: ticksOf(SWEEP_GRACE_MS), idle: ticksOf(options.tcpIdleMs) };
+  const generations = openGenerations(libc, maps, bootMs);
+  const connections = openConnections(libc, maps.connections);
+  const sums = createVerdictSums();
+  let sweptMs = nowMs();
+  let isOlderKnown = false;
+  return {
+    sums,
+    swap({ tables, confirmWithinMs, judgeLoopback, exempt }) {
+      // Before the first policy: what is open now keeps its direction.
+      if (tables !== undefined && !isOlderKnown) connections.remember(olderConnections(), nowTicks());
+      isOlderKnown = true;
+      writeExempt(libc, maps.exempt, exempt);
+      const generation = generations.swap(tables, confirmWithinMs);
+      generations.judgeLoopback(judgeLoopback);
+      return generation;
+    },
+    confirm: generations.confirm,
+    revert: generations.revert,
+    figures() {
+      const [verdicts, unremembered, related] = readCounts(libc, maps.policy_counts);
+      return {
+        inForce: generations.inForce(),
+        verdicts: verdicts as number,
+        unremembered: unremembered as number,
+        related: related as number,
+        connections: connections.count,
+        rules: sums.rules(),
+      };
+    },
+    sweep(isActive) {
+      if (nowMs() - sweptMs < SWEEP_MS && nowMs() >= sweptMs) return;
+      sweptMs = nowMs();
+      if (!isOlderKnown) return;
+      connections.sweep(isActive, nowTicks(), ages);
+    },
+    close() {
+      generations.close();
+      connections.close();
+    },
+  };
+}
+
+/** CLOCK_BOOTTIME, to the hundredth of a second. */
+function bootMs(): number {
+  return 1000 * Number.parseFloat(readFileSync("/proc/uptime", "latin1"));
+}
+
+/** Puts these in the place of those before. */
+function writeExempt(libc: Libc, map: number, { id, connections }: SwapRequest["exempt"]): void {
+  const access = mapAccess(libc);
+  const key = libc.allocate(flowKeyLayout.size);
+  const value = libc.allocate(4);
+  const keys = libc.allocate(MOST_EXEMPT * flowKeyLayout.size);
+  const values = libc.allocate(MOST_EXEMPT * 4);
+  const cursor = libc.allocate(8);
+  try {
+    const words = new Uint32Array(key.bytes.buffer, 0, flowKeyLayout.size / 4);
+    const wanted = new Set<string>();
+    value.view.setUint32(0, id, true);
+    for (const connection of connections.slice(0, MOST_EXEMPT)) {
+      if (writeTupleKey(connection, words, 0) === undefined) continue;
+      const result = access.update(map, key, value);
+      if (result < 0) throw kernelError("exempting a session from policy", result);
+      wanted.add(Buffer.from(key.bytes).toString("latin1"));
+    }
+    const gone: Uint8Array[] = [];
+    readBatches(libc, map, { keys, values, cursor, capacity: MOST_EXEMPT }, (count) => {
+      for (let index = 0; index < count; index++) {
+        const at = index * flowKeyLayout.size;
+        const old = keys.bytes.slice(at, at + flowKeyLayout.size);
+        if (!wanted.has(Buffer.from(old).toString("latin1"))) gone.push(old);
+      }
+    });
+    for (const old of gone) {
+      key.bytes.set(old);
+      access.delete(map, key);
+    }
+  } finally {
+    for (const memory of [key, value, keys, values, cursor]) memory.free();
+  }
+}
+
+/** Sums over all CPUs, in the order of the layout. */
+function readCounts(libc: Libc, map: number): number[] {
+  const cpus = possibleCpus();
+  const key = libc.allocate(4);
+  const value = libc.allocate(policyCountsLayout.size * cpus);
+  try {
+    const result = mapAccess(libc).lookup(map, key, value);
+    if (result < 0) throw kernelError("reading the counts of verdicts", result);
+    return [policyCountsLayout.verdicts, policyCountsLayout.unremembered, policyCountsLayout.related].map(
+      (at) => {
+        let sum = 0;
+        for (let cpu = 0; cpu < cpus; cpu++)
+          sum += Number(value.view.getBigUint64(cpu * policyCountsLayout.size + at, true));
+        return sum;
+      },
+    );
+  } finally {
+    key.free();
+    value.free();
+  }
+}
