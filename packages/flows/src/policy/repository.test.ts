@@ -104,6 +104,7 @@ test("what is applied is in force, beside what was, and after a reboot", async (
     removed: [],
     unchanged: [],
     waiting: false,
+    warnings: [],
   });
   const both = `${policyText("a", 81)}---\n${policyText("b", 443)}`;
   expect(await first.repository.apply(request(both))).toMatchObject({

@@ -11,7 +11,9 @@ import type { PolicyConfig } from "./config.ts";
 import { managementOf, type PolicyReader, type PolicyText } from "./documents.ts";
 import type { EnforcementFigures, Tuple } from "./enforce/contract.ts";
 import type { Enforcement } from "./enforce/service.ts";
+import { inspect } from "./inspect.ts";
 import type { PolicySet, World } from "./model.ts";
+import { resolversOf } from "./resolvers.ts";
 import { numbered } from "./store/number.ts";
 import { SESSION_ID } from "./store/schema.ts";
 import type { HeldGeneration, PolicyStore, StoredDocument, StoredGeneration } from "./store/store.ts";
@@ -38,6 +40,8 @@ export interface Change {
   readonly removed: readonly string[];
   readonly unchanged: readonly string[];
   readonly waiting: boolean;
+  /** What was hardly meant, of the policies that were given. */
+  readonly warnings: readonly string[];
 }
 
 /** What holds, or is to hold. */
@@ -192,8 +196,16 @@ export function createRepository(options: RepositoryOptions): Repository {
       generation: number,
       ...difference(before?.stored.documents ?? [], documents),
       waiting: confirmWithinMs !== undefined,
+      warnings: [],
     };
   };
+  const warningsOf = (names: readonly string[]): string[] =>
+    inspect((waiting?.held ?? held)?.compiled?.set ?? { policies: [] }, world, resolversOf(config))
+      .filter(({ policy }) => names.includes(policy))
+      .map(
+        ({ policy, path, message, hint }) =>
+          `${policy}, ${path}: ${message}${hint === undefined ? "" : ` (${hint})`}`,
+      );
   const restore = async (before: Held | undefined): Promise<void> => {
     if (before?.compiled !== undefined) held = await swap(before.stored, before.compiled);
     else
@@ -210,6 +222,12 @@ export function createRepository(options: RepositoryOptions): Repository {
     store.settle(number, "reverted", clock.nowMs());
     waiting = undefined;
     return number;
+  };
+  /** The kernel's deadline counts: its clock goes on while this host sleeps. */
+  const isOver = async ({ untilNs }: Waiting): Promise<boolean> => {
+    if (clock.monotonicNs() >= untilNs) return true;
+    const figures = await canEnforce()?.figures();
+    return figures !== undefined && figures.inForce.unconfirmed === undefined;
   };
   /** Compiles anew where the world is another. */
   const follow = async (): Promise<void> => {
@@ -249,7 +267,8 @@ export function createRepository(options: RepositoryOptions): Repository {
       inTurn(async () => {
         requireSettled();
         const given = reader.read(request.files, { audit: request.audit, appliedMs: clock.nowMs() });
-        return put(merged(held?.stored.documents ?? [], given), request);
+        const change = await put(merged(held?.stored.documents ?? [], given), request);
+        return { ...change, warnings: warningsOf(given.map(({ name }) => name)) };
       }),
     remove: (names, session) =>
       inTurn(async () => {
@@ -275,7 +294,7 @@ export function createRepository(options: RepositoryOptions): Repository {
         // First for the next start, whatever the kernel says.
         store.settle(number, "confirmed", clock.nowMs());
         held = await swap({ number, ...applied }, compiledOf([], true));
-        return { generation: number, ...difference(before, []), waiting: false };
+        return { generation: number, ...difference(before, []), waiting: false, warnings: [] };
       }),
     confirm: () =>
       inTurn(async () => {
@@ -299,7 +318,7 @@ export function createRepository(options: RepositoryOptions): Repository {
       }),
     refresh: () =>
       inTurn(async () => {
-        if (waiting !== undefined && clock.monotonicNs() >= waiting.untilNs) {
+        if (waiting !== undefined && (await isOver(waiting))) {
           // The kernel fell back by itself; this lets go of the table.
           const generation = await revertWaiting();
           log.warn("a policy was not confirmed in time: what held before holds again", { generation });

@@ -43,6 +43,7 @@ export const changeSchema = z.object({
   unchanged: z.array(z.string()),
   removed: z.array(z.string()),
   waiting: z.boolean().describe("whether it falls back unless it is confirmed"),
+  warnings: z.array(z.string()).describe("what was hardly meant, of the policies that were given"),
 });
 export type ChangeAnswer = z.infer<typeof changeSchema>;
 

@@ -16,6 +16,8 @@ export async function sendChange(context: CliContext, verb: string, body: unknow
 }
 
 export function printChange(context: CliContext, output: "table" | "json", change: ChangeAnswer): void {
+  if (output === "table")
+    for (const warning of change.warnings) context.stderr.write(`warning: ${printable(warning)}\n`);
   context.stdout.write(output === "json" ? jsonLine(change) : changeText(change));
 }
 
