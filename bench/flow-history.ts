@@ -38,7 +38,7 @@ const filters: readonly Partial<FlowQuery>[] = [
 ];
 
 export const run: Bench = async ({ quick, seed, note }) => {
-  const wanted = quick ? 200_000 : 10_000_000;
+  const wanted = quick ? 100_000 : 10_000_000;
   const folder = mkdtempSync(join(tmpdir(), "x0-flow-history-"));
   try {
     const traffic = recordTraffic({ seed, startMs: START_MS, flowsPerSecond: FLOWS_PER_SECOND });
