@@ -261,11 +261,9 @@ export function openCapture(
     const verdict = words[flowAt + word.verdict] as number;
     if (verdict !== 0) enforcement.sums.add(verdict, delta, true);
     // Now, while the process lives.
-    for (const side of [0, 2])
-      processes.note(
-        words[flowAt + word.process + side] as number,
-        words[flowAt + word.process + side + 1] as number,
-      );
+    const owner = flowAt + word.process;
+    processes.note(words[owner] as number, words[owner + 1] as number);
+    processes.note(words[owner + 2] as number, words[owner + 3] as number);
     const kind = keyWords[keyAt + word.kind] as number;
     if (isOrphan(flags, kind)) orphans++;
     translation.entered(slot, keyWords, keyAt);
@@ -381,8 +379,9 @@ export function openCapture(
       // A full read takes long enough for a busy ring to fill.
       drainRing();
     });
-    for (const [index, slot] of table.endRead().entries()) {
-      finish(slot);
+    const gone = table.endRead();
+    for (let index = 0; index < gone.length; index++) {
+      finish(gone[index] as number);
       if (index % BATCH === 0) drainRing();
     }
     let settled = 0;
