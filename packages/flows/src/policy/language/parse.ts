@@ -45,10 +45,12 @@ export function parsePolicies(files: readonly PolicyFile[], names: NamedPorts): 
       ];
     }),
   );
+  const problems = [...parsed.flatMap((one) => one.problems), ...duplicates];
+  const whole = parsed.filter((_, index) => duplicates.every(({ file }) => file !== files[index]?.name));
   return {
-    policies: parsed.flatMap(({ policies }) => policies),
-    groups: parsed.flatMap(({ groups }) => groups),
-    problems: [...parsed.flatMap(({ problems }) => problems), ...duplicates],
+    policies: whole.flatMap(({ policies }) => policies),
+    groups: whole.flatMap(({ groups }) => groups),
+    problems,
   };
 }
 
