@@ -3,8 +3,8 @@
  * every kind with queries and followers all the while. Some are killed with SIGKILL and started anew on the same
  * folder; the last one runs for most of the time. Every packet must be counted, nothing lost, and memory and open files
  * must not go on growing once all is warm. Then what is too large for the tests: a million distinct tuples in a minute,
- * and 100,000 damaged frames; with `--quick`, as in CI, a tenth of either. A line each; the last is `N passed, N failed,
- * N skipped`.
+ * 100,000 damaged frames and 10,000 damaged policies; with `--quick`, as in CI, a tenth of each. A line each; the last
+ * is `N passed, N failed, N skipped`.
  */
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -15,6 +15,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { median } from "../bench/lib/statistics.ts";
 import type { FlowList } from "../packages/flows/src/flow.ts";
+import { compareReadings } from "../packages/flows/src/policy/testing/compare-readings.ts";
 import { parseExposition } from "../packages/telemetry/src/testing/exposition.ts";
 import { type DamageReport, damageByDevice, damageByTestRun } from "./flows/damaged.ts";
 import { flood } from "./flows/flood.ts";
@@ -58,6 +59,7 @@ const floodFlowsPerSecond = 17_000;
  */
 const floodBudgetMb = 600;
 const damagedFrames = quick ? 10_000 : 100_000;
+const damagedPolicies = quick ? 1_000 : 10_000;
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -245,6 +247,15 @@ function damage(name: string, report: DamageReport): void {
   );
 }
 
+function damageToPolicies(): void {
+  const { refused, compared, failures } = compareReadings(3, damagedPolicies);
+  check(
+    "damaged policies",
+    failures.length === 0,
+    `${refused} of ${damagedPolicies} refused, ${compared} verdicts of the others; ${failures.length} wrong ${failures.slice(0, 1).join("")}`,
+  );
+}
+
 async function soak(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "x0-soak-"));
   await using client = await createNamespace();
@@ -277,6 +288,7 @@ async function soak(): Promise<void> {
   }
 }
 
+damageToPolicies();
 const lack = await missingKernel("netns", "nftables", "bpf", "btf");
 if (lack === undefined) {
   await soak();
