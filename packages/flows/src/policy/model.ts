@@ -35,7 +35,9 @@ export type Entity = (typeof entities)[number];
 /** Who is at the other end. */
 export type PeerSelector =
   | { readonly kind: "endpoints"; readonly labels: LabelSelector }
+  /** Members, never this node. */
   | { readonly kind: "nodes"; readonly labels: LabelSelector }
+  /** Of the world only, as names are: neither this host nor members. */
   | { readonly kind: "cidr"; readonly prefix: Prefix; readonly except: readonly Prefix[] }
   | { readonly kind: "entity"; readonly entity: Entity }
   /** Egress only. Lower case, no final dot; `pattern` may hold `*`. */

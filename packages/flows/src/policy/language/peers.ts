@@ -17,7 +17,7 @@ const readers: readonly [suffix: string, read: (item: Field) => DraftPeer | unde
 ];
 
 /**
- * Undefined where no field says it. An empty list selects nobody, as in Cilium since 1.13, whatever stands beside it;
+ * Undefined where no field says it. An empty list selects nobody, as in Cilium, whatever stands beside it;
  * Cilium is of two minds about an empty toFQDNs, and this is the careful one.
  */
 export function peersOf(

@@ -1,4 +1,4 @@
-/** What Cilium's objects hold (its CRDs, 1.19), and which of it is not supported here, with the reason. */
+/** What Cilium's objects hold (its CRDs), and which of it is not supported here, with the reason. */
 import type { Schema } from "./fields.ts";
 
 const read = "read";
@@ -10,7 +10,7 @@ const no = (unsupported: string, hint?: string): { unsupported: string; hint?: s
 const layer7 = no("layer 7 is not judged", "leave it out to allow the port whatever is spoken on it");
 const tls = no("TLS is not taken apart");
 const groups = no("groups of a cloud's provider are not asked for", "write the prefixes");
-const requires = no("it is deprecated and gone from Cilium 1.19", "add the labels to each selector");
+const requires = no("Cilium has given it up", "add the labels to each selector");
 const authentication = no("mutual authentication is not enforced");
 
 /** What a server adds to the metadata of an object; without a meaning here. */
