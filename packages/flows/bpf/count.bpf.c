@@ -28,8 +28,8 @@
 /* What a device is; the shipped programs are for one of the agent's own that has an Ethernet header and no other. */
 enum device {
 	DEVICE_ETHERNET = 1 << 0,
-	DEVICE_LOWER = 1 << 1, /* its packets come to a device above it, which judges them */
-	DEVICE_UPPER = 1 << 2, /* judges what devices below it count */
+	DEVICE_COUNTS = 1 << 1, /* and no more: its packets come to a device above it, which judges them */
+	DEVICE_JUDGES = 1 << 2, /* and no more: a device below it counts them, or nobody is to see them */
 };
 
 #define PACKET_OTHERHOST 3
@@ -111,7 +111,7 @@ static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flo
 static __always_inline bool is_judged(struct __sk_buff *skb, const struct policy_state *state, __u32 netns,
 				      __u32 device, bool egress, bool loopback)
 {
-	if (!state || netns || device & DEVICE_LOWER)
+	if (!state || netns || device & DEVICE_COUNTS)
 		return false;
 	if (loopback)
 		return state->loopback;
@@ -147,7 +147,7 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	bool loopback = egress && skb->ifindex == LOOPBACK_IFINDEX;
 	bool forwarded = egress && skb->ingress_ifindex && !loopback;
 	__u64 from = (__u64)netns << 32 | skb->ingress_ifindex;
-	bool counted = device & DEVICE_UPPER || (forwarded && !bpf_map_lookup_elem(&unobserved, &from));
+	bool counted = device & DEVICE_JUDGES || (forwarded && !bpf_map_lookup_elem(&unobserved, &from));
 	__u32 none = 0, how = egress ? JUDGE_LEAVING : 0;
 	struct policy_state *state = bpf_map_lookup_elem(&policy, &none);
 	bool judged = is_judged(skb, state, netns, device, egress, loopback);
@@ -181,8 +181,9 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 		__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
 	bool drop = judged && judge(skb, &packet, flow, fresh ? how | JUDGE_FRESH : how, state);
 	if (counted) {
-		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. */
-		if (fresh)
+		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. What a
+		 * device above lets pass is told when it is counted. */
+		if (fresh && (drop || !(device & DEVICE_JUDGES)))
 			emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
 		return drop ? DROP : NEXT;
 	}

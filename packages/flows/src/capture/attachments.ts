@@ -9,14 +9,14 @@
 import { readFileSync, statSync } from "node:fs";
 import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
-import { attachType, createLink, tcxPrograms } from "../kernel/bpf.ts";
+import { attachType, createLink, tcxPrograms, updateLink } from "../kernel/bpf.ts";
 import { attachClsact, detachClsact } from "../kernel/clsact.ts";
 import { type Interface, type InterfaceWatch, watchInterfaces } from "../kernel/interfaces.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
 import { type NetworkNamespace, namespacePath, openNamespace } from "../kernel/namespaces.ts";
 import { type Netlink, openNetlink } from "../kernel/netlink.ts";
 import { matchesPattern, type Selection, selectNamespaces, selects } from "./selection.ts";
-import { type DevicePrograms, type Direction, stubMaker } from "./stubs.ts";
+import { type DevicePrograms, type DeviceRole, type Direction, stubMaker } from "./stubs.ts";
 import { unobservedDevices } from "./unobserved.ts";
 
 const LOOPBACK_INDEX = 1;
@@ -42,6 +42,11 @@ export interface Attachments {
   step(): boolean;
   /** Looks for new and removed devices and namespaces. */
   poll(): void;
+  /**
+   * From now on whatever reaches or leaves the agent's own namespace meets a program that judges it, also on devices
+   * that repeat others' packets or are left out; returns when it does. Idempotent.
+   */
+  judge(): void;
   /** Devices that are watched, those that cannot be, with the reason, and what the selection did. */
   summary(): AttachmentSummary;
   /** Devices that have our programs now. */
@@ -73,8 +78,9 @@ export interface AttachmentSummary {
 }
 
 interface Attached {
-  readonly links: readonly number[];
+  readonly links: readonly { readonly link: number; readonly direction: Direction }[];
   readonly createdQdisc: boolean;
+  role: DeviceRole;
 }
 
 interface Observed extends ObservedNamespace {
@@ -125,6 +131,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
   const refused = new Map<string, string>();
   let unmatchedNamespaces: readonly string[] = [];
   let nextNumber = 0;
+  let isJudging = false;
   let mode: "tcx" | "clsact" = "tcx";
 
   const release = (one: Observed): void => {
@@ -145,36 +152,71 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     const device = one.devices.get(index);
     if (device === undefined) return;
     one.devices.delete(index);
-    for (const link of device.links) libc.close(link);
+    for (const { link } of device.links) libc.close(link);
     if (mode === "clsact") detachClsact(one.netlink, index, tag, device.createdQdisc);
   };
 
   const attach = (one: Observed, device: Interface): void => {
-    const { index, headerBytes = 14 } = device;
-    const ingress = index === LOOPBACK_INDEX ? undefined : stubs.program("ingress", one.number, headerBytes);
-    const egress = stubs.program("egress", one.number, headerBytes);
+    const { index } = device;
+    const role = roleOf(one, device);
+    if (role === undefined) return;
+    const programFor = (direction: Direction): number => programOf(one, device, direction, role);
+    const ingress = index === LOOPBACK_INDEX ? undefined : programFor("ingress");
+    const egress = programFor("egress");
     if (mode === "clsact") {
       const attached = { egress, ...(ingress === undefined ? {} : { ingress }) };
       const { createdQdisc } = attachClsact(one.netlink, index, tag, attached);
-      one.devices.set(index, { links: [], createdQdisc });
+      one.devices.set(index, { links: [], createdQdisc, role });
       return;
     }
-    const links: number[] = [];
-    for (const [program, type] of [
-      [ingress, attachType.tcxIngress],
-      [egress, attachType.tcxEgress],
+    const links: { link: number; direction: Direction }[] = [];
+    for (const [direction, program, type] of [
+      ["ingress", ingress, attachType.tcxIngress],
+      ["egress", egress, attachType.tcxEgress],
     ] as const) {
       if (program === undefined) continue;
       const link = createLink(libc, program, index, type, BPF_F_BEFORE);
       if (link < 0) {
-        for (const made of links) libc.close(made);
+        for (const made of links) libc.close(made.link);
         // It went away between the news and now.
         if (link === ENODEV) return;
         throw kernelError(`attaching to ${device.name}`, link);
       }
-      links.push(link);
+      links.push({ link, direction });
     }
-    one.devices.set(index, { links, createdQdisc: false });
+    one.devices.set(index, { links, createdQdisc: false, role });
+  };
+
+  /** Undefined for devices that get no program. */
+  const roleOf = (one: Observed, device: Interface): DeviceRole | undefined => {
+    if (device.headerBytes === undefined) return undefined;
+    const counts = selects(options.interfaces, device.name) && !device.upper;
+    if (!isJudging || one.number !== 0) return counts ? "both" : undefined;
+    // Of the frames of a port only those are for this host that its master hands on.
+    const isPort = one.present.get(device.master)?.hasPorts === true;
+    if (isPort) return counts ? "count" : undefined;
+    return counts ? "both" : "judge";
+  };
+
+  const programOf = (one: Observed, device: Interface, direction: Direction, role: DeviceRole): number =>
+    stubs.program(direction, one.number, device.headerBytes ?? 14, role);
+
+  /** Where it has got another part to play: no packet slips through between the two programs. */
+  const turnTo = (one: Observed, device: Interface, role: DeviceRole): void => {
+    const attached = one.devices.get(device.index);
+    if (attached === undefined || attached.role === role) return;
+    if (mode === "clsact") {
+      one.namespace.run(() => {
+        detach(one, device.index);
+        attach(one, device);
+      });
+      return;
+    }
+    for (const { link, direction } of attached.links) {
+      const result = updateLink(libc, link, programOf(one, device, direction, role));
+      if (result < 0) throw kernelError(`changing the program of ${device.name}`, result);
+    }
+    attached.role = role;
   };
 
   const namesOf = (number: number): Map<number, string> => (remembered.get(number) as Remembered).names;
@@ -187,15 +229,15 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     names.set(index, name);
     // Flows outlive their device, so names are kept when it goes; hosts of containers make new ones for ever.
     if (names.size > REMEMBERED_NAMES) names.delete(names.keys().next().value as number);
-    const isSelected = selects(options.interfaces, name);
     one.skipped.delete(index);
-    if (!isSelected || device.upper || device.headerBytes === undefined) {
+    const role = roleOf(one, device);
+    if (role === undefined) {
       one.waiting = one.waiting.filter((waiting) => waiting.index !== index);
       if (one.devices.has(index)) one.namespace.run(() => detach(one, index));
-      if (isSelected && device.headerBytes === undefined)
+      if (device.headerBytes === undefined && (isJudging || selects(options.interfaces, name)))
         one.skipped.set(index, `${name} (link type not supported)`);
-    } else if (!one.devices.has(index) && !one.waiting.some((waiting) => waiting.index === index))
-      one.waiting.push(device);
+    } else if (one.devices.has(index)) turnTo(one, device, role);
+    else if (!one.waiting.some((waiting) => waiting.index === index)) one.waiting.push(device);
   };
 
   const forget = (one: Observed, index: number): void => {
@@ -205,7 +247,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     const device = one.devices.get(index);
     one.devices.delete(index);
     // A link to a removed device holds memory until it is closed.
-    for (const link of device?.links ?? []) libc.close(link);
+    for (const { link } of device?.links ?? []) libc.close(link);
   };
 
   const relist = (one: Observed): void => {
@@ -329,6 +371,15 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
         }
         if (isNews) unobserved.settle(one.number, one.present);
       }
+    },
+    judge() {
+      if (isJudging) return;
+      isJudging = true;
+      const own = observed.find(({ number }) => number === 0);
+      if (own === undefined) return;
+      // Masters come after their ports in no order: whether a device is a port is known from all of them.
+      for (const device of [...own.present.values()]) meet(own, device);
+      while (own.waiting.length > 0) step();
     },
     summary() {
       const all = observed.flatMap((one) => [...one.present.values()]);

@@ -241,6 +241,7 @@ export function openCapture(
     nowTicks: () => ticks(Number(clock.monotonicNs())),
     ticksOf: (milliseconds) => milliseconds / TICK_MS,
     tcpIdleMs: options.tcpIdleMs,
+    judge: kernel.attachments.judge,
   });
   const translation = createTranslation(libc, { kernel, table, joins, onJoined: recorder.learned });
   const endings = createEndings(options, joins, view.raw);
@@ -325,6 +326,11 @@ export function openCapture(
   };
 
   const drain = (): number => {
+    // A new device is not to wait for the next turn.
+    if (enforcement.isJudging) {
+      kernel.attachments.poll();
+      kernel.attachments.step();
+    }
     const count = drainRing();
     tell();
     return count;

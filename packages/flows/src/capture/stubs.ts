@@ -13,6 +13,9 @@ export interface DirectedPrograms {
   readonly egress: number;
 }
 
+/** `enum device` of bpf/count.bpf.c. */
+const deviceFlags = { ethernet: 1, both: 0, count: 2, judge: 4 } as const;
+
 /** What hangs on a device. */
 export interface DevicePrograms extends DirectedPrograms {
   /**
@@ -22,9 +25,12 @@ export interface DevicePrograms extends DirectedPrograms {
   others(): DirectedPrograms & { close(): void };
 }
 
+/** What is done on a device: of two that see the same packet one counts it, and one holds it against the policy. */
+export type DeviceRole = "both" | "count" | "judge";
+
 export interface StubMaker {
   /** A descriptor, owned by the maker. @throws X0_FLOWS_KERNEL_CALL */
-  program(direction: Direction, namespace: number, headerBytes: number): number;
+  program(direction: Direction, namespace: number, headerBytes: number, role?: DeviceRole): number;
   /** All that were made. */
   of(direction: Direction): number[];
   close(): void;
@@ -32,14 +38,14 @@ export interface StubMaker {
 
 /**
  * The program for a namespace and link type. The agent's own Ethernet devices get the shipped one; for all others
- * a stub writes the namespace's number and the header's length into the packet's control block and jumps on.
+ * a stub writes the namespace's number and what the device is into the packet's control block and jumps on.
  */
 export function stubMaker(libc: Libc, programs: DevicePrograms): StubMaker {
   const made = new Map<string, number>();
   let jumps = -1;
   return {
-    program(direction, namespace, headerBytes) {
-      if (namespace === 0 && headerBytes === 14) return programs[direction];
+    program(direction, namespace, headerBytes, role = "both") {
+      if (namespace === 0 && headerBytes === 14 && role === "both") return programs[direction];
       if (jumps < 0) {
         const others = programs.others();
         try {
@@ -49,14 +55,14 @@ export function stubMaker(libc: Libc, programs: DevicePrograms): StubMaker {
           others.close();
         }
       }
-      const key = `${direction} ${namespace} ${headerBytes}`;
+      const key = `${direction} ${namespace} ${headerBytes} ${role}`;
       let program = made.get(key);
       if (program === undefined) {
         const instructions = stub(
           jumps,
           direction === "ingress" ? 0 : 1,
           namespace,
-          headerBytes === 0 ? 0 : 1,
+          (headerBytes === 0 ? 0 : deviceFlags.ethernet) | deviceFlags[role],
         );
         program = loadProgram(libc, { type: programType.schedCls, instructions, name: `x0_${direction}_ns` });
         made.set(key, program);
@@ -100,8 +106,8 @@ function jumpTable(libc: Libc, targets: readonly number[]): number {
   return map;
 }
 
-/** `cb[0] = namespace; cb[1] = ethernet; tail_call(jumps, slot); return TC_ACT_UNSPEC` */
-function stub(jumps: number, slot: number, namespace: number, ethernet: number): Uint8Array {
+/** `cb[0] = namespace; cb[1] = device; tail_call(jumps, slot); return TC_ACT_UNSPEC` */
+function stub(jumps: number, slot: number, namespace: number, device: number): Uint8Array {
   const CB = 48;
   const TAIL_CALL = 12;
   const BY_DESCRIPTOR = 1;
@@ -109,7 +115,7 @@ function stub(jumps: number, slot: number, namespace: number, ethernet: number):
     Buffer.concat([
       instruction(opcode.move, 2, 0, 0, namespace),
       instruction(opcode.storeMemory32, 1, 2, CB, 0),
-      instruction(opcode.move, 2, 0, 0, ethernet),
+      instruction(opcode.move, 2, 0, 0, device),
       instruction(opcode.storeMemory32, 1, 2, CB + 4, 0),
       // A 64-bit load of a map by its descriptor takes two slots.
       instruction(opcode.load64, 2, BY_DESCRIPTOR, 0, jumps),

@@ -18,6 +18,8 @@ const ETHERNET = 1;
 const LOOPBACK = 772;
 /** ARPHRD types whose packets begin with the IP header: RAWIP, PPP, IPIP, IPv6 tunnel, SIT, NONE (tun, WireGuard). */
 const layer3Types = [519, 512, 768, 769, 776, 65534];
+/** Devices that take what comes to their ports before anything else does. */
+const portKinds = ["bridge", "bond", "team"];
 /** Devices above others of the same host: their packets pass the lower device too. */
 const upperKinds = ["bridge", "bond", "team", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "vrf", "hsr"];
 
@@ -32,6 +34,8 @@ export interface Interface {
   /** Indices of the devices that it stands above (a VLAN's) and below (a bridge's port); 0 for none. */
   readonly lower: number;
   readonly master: number;
+  /** Whether it is the master of ports: what comes to them for this host comes by it. */
+  readonly hasPorts: boolean;
 }
 
 export interface InterfaceWatch {
@@ -86,7 +90,9 @@ function parseLink({ payload }: NetlinkMessage): Interface {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const attributes = readAttributes(payload.subarray(16));
   const info = attributes.get(IFLA_LINKINFO);
-  const kind = info === undefined ? undefined : readAttributes(info).get(IFLA_INFO_KIND);
+  const kind = cString(
+    (info === undefined ? undefined : readAttributes(info).get(IFLA_INFO_KIND)) ?? new Uint8Array(),
+  );
   const type = view.getUint16(2, true);
   // Its lower device is in another namespace: here it is the lowest.
   const lowerElsewhere = attributes.has(IFLA_LINK_NETNSID);
@@ -103,6 +109,7 @@ function parseLink({ payload }: NetlinkMessage): Interface {
     headerBytes: type === ETHERNET || type === LOOPBACK ? 14 : layer3Types.includes(type) ? 0 : undefined,
     lower: u32(IFLA_LINK),
     master: u32(IFLA_MASTER),
-    upper: kind !== undefined && upperKinds.includes(cString(kind)) && !lowerElsewhere,
+    hasPorts: portKinds.includes(kind),
+    upper: upperKinds.includes(kind) && !lowerElsewhere,
   };
 }

@@ -23,6 +23,8 @@ export interface EnforcementMaps extends GenerationMaps {
 
 export interface KernelEnforcement {
   readonly sums: VerdictSums;
+  /** Whether a policy was ever in force. */
+  readonly isJudging: boolean;
   /** @throws X0_FLOWS_KERNEL_CALL; what was in force stays then */
   swap(request: SwapRequest): number;
   confirm(): boolean;
@@ -41,6 +43,8 @@ export interface EnforcementOptions {
   readonly ticksOf: (milliseconds: number) => number;
   /** A silent TCP connection ends after. */
   readonly tcpIdleMs: number;
+  /** Puts programs wherever something is to be judged; called before the first policy is in force. */
+  readonly judge: () => void;
 }
 
 export function openEnforcement(libc: Libc, options: EnforcementOptions): KernelEnforcement {
@@ -50,13 +54,19 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
   const connections = openConnections(libc, maps.connections);
   const sums = createVerdictSums();
   let sweptMs = nowMs();
-  let isOlderKnown = false;
+  let isJudging = false;
   return {
     sums,
+    get isJudging() {
+      return isJudging;
+    },
     swap({ tables, confirmWithinMs, judgeLoopback, exempt }) {
-      // Before the first policy: what is open now keeps its direction.
-      if (tables !== undefined && !isOlderKnown) connections.remember(olderConnections(), nowTicks());
-      isOlderKnown = true;
+      if (tables !== undefined && !isJudging) {
+        options.judge();
+        // What is open now keeps its direction.
+        connections.remember(olderConnections(), nowTicks());
+        isJudging = true;
+      }
       writeExempt(libc, maps.exempt, exempt);
       const generation = generations.swap(tables, confirmWithinMs);
       generations.judgeLoopback(judgeLoopback);
@@ -78,7 +88,7 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
     sweep(isActive) {
       if (nowMs() - sweptMs < SWEEP_MS && nowMs() >= sweptMs) return;
       sweptMs = nowMs();
-      if (!isOlderKnown) return;
+      if (!isJudging) return;
       connections.sweep(isActive, nowTicks(), ages);
     },
     close() {
