@@ -144,24 +144,31 @@ test("in audit nothing is denied, and what would have been is told", async () =>
   );
 });
 
-test("what denies everything, applied over a connection, falls back by itself; that connection stays", async () => {
+test("what denies everything ends other connections and leaves the one over which it was applied", async () => {
   await using edge = await host();
   const session = await edge.session();
+  const other = await edge.session();
   const [, ip = "", port = ""] = session.ready;
   const over = { SSH_CONNECTION: `${ip} ${port} ${edge.address} ${PORT}` };
-  const applied = await edge.policy(
-    ["apply", "--no-management", "--confirm-within", "3s", "-"],
-    denyAll,
-    over,
-  );
-  expect(applied).toMatchObject({
+  const words = ["apply", "--no-management", "--confirm-within", "2m", "-"];
+  expect(await edge.policy(words, denyAll, over)).toMatchObject({
     code: 0,
-    stderr: expect.stringContaining("falls back in 3 s unless confirmed"),
+    stderr: expect.stringContaining("falls back in 120 s unless confirmed"),
   });
   expect(await edge.isReached(1000)).toBe(false);
-  const before = session.output().length;
-  await session.waitFor(new RegExp(`[\\s\\S]{${before + 40}}`));
+  const ended = other.output();
+  await session.waitFor(new RegExp(`[\\s\\S]{${session.output().length + 100}}`));
+  expect(other.output()).toBe(ended);
+  // All that was while it held.
+  expect((await edge.policy(["list"])).stderr).toMatch(/is in force; it falls back in \d+ s/);
+});
+
+test("what nobody confirms falls back by itself", async () => {
+  await using edge = await host();
+  expect((await edge.policy(["apply", "--confirm-within", "3s", "-"], denyAll)).code).toBe(0);
+  expect(await edge.isReached(1000)).toBe(false);
   expect(await edge.isReached()).toBe(true);
+  while ((await edge.policy(["list"])).stderr !== "no policy is applied\n") await setTimeout(100);
   expect(await edge.policy(["confirm"])).toMatchObject({
     code: 1,
     stderr: expect.stringContaining("no policy waits for its confirmation"),
