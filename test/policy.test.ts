@@ -325,6 +325,39 @@ test.each([
   expect(await refusing.json(["list"])).toMatchObject({ documents: [] });
 });
 
+test("where packets are not observed policies are kept, and it is said that they are not in force", async () => {
+  await using agent = await startAgent({ settings: ["flows.enabled=false"] });
+  const at = (words: readonly string[], input?: string) =>
+    runX0(["policy", ...words, "--data-dir", agent.folder], input === undefined ? {} : { input });
+  expect(await at(["apply", "-"], denyAll)).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("added"),
+  });
+  expect((await at(["list"])).stderr).toBe(
+    "generation 1 is stored, not in force: turned off by flows.enabled\n",
+  );
+  expect(await at(["apply", "-", "--confirm-within", "60s"], allowPort(22))).toMatchObject({
+    code: 3,
+    stderr: expect.stringContaining("nothing could fall back: turned off by flows.enabled"),
+  });
+  expect(await agent.get("/api/v1/health")).toMatchObject({
+    parts: expect.arrayContaining([
+      {
+        name: "policy",
+        state: "degraded",
+        features: [
+          {
+            name: "enforcement",
+            state: "degraded",
+            reason: "1 document stored, not in force: turned off by flows.enabled",
+            hint: "set flows.enabled = true",
+          },
+        ],
+      },
+    ]),
+  });
+});
+
 test("without an agent everything but check and reset says so; check takes what it is given", async () => {
   const folder = await mkdtemp(join(tmpdir(), "x0-policy-"));
   onTestFinished(() => rm(folder, { recursive: true }));

@@ -7,7 +7,7 @@ export { openLibc } from "./kernel/libc.ts";
 export { loadProgram, programType } from "./kernel/program.ts";
 export { flowsCommands } from "./observe/command.ts";
 export { flowsPart } from "./part.ts";
-export { policyPart } from "./policy/part.ts";
+export { loadPolicyPart } from "./policy/load.ts";
 export type { CaptureOptions } from "./replay/capture.ts";
 export { readCapture } from "./replay/capture.ts";
 export type { CapturedPacket } from "./replay/pcap.ts";

@@ -22,7 +22,7 @@ export const parts: readonly PartEntry[] = [
     name: "policy",
     summary: "Network policies: who may speak to whom",
     verbs: ["apply", "audit", "check", "confirm", "delete", "list", "reset", "revert", "show"],
-    load: async () => (await import("@x0tta6bl4/flows")).policyPart as PartDefinition,
+    load: async () => (await (await import("@x0tta6bl4/flows")).loadPolicyPart()) as PartDefinition,
   },
 ];
 

@@ -16,12 +16,11 @@ import { flowsFail } from "../errors.ts";
 import { stateAnswer } from "./answers.ts";
 import { policyCommands } from "./command/command.ts";
 import { type PolicyConfig, policyConfigSchema } from "./config.ts";
-import { createReader } from "./documents.ts";
 import { enforcementService } from "./enforce/service.ts";
 import { createPolicyMetrics } from "./metrics.ts";
-import { createRepository, type Repository, type RepositoryStatus } from "./repository.ts";
+import type { Repository, RepositoryStatus } from "./repository.ts";
 import { policyRoutes } from "./routes.ts";
-import { openPolicyStore, type PolicyStore } from "./store/store.ts";
+import type { PolicyStore } from "./store/store.ts";
 import { hostAddresses, worldOf } from "./world.ts";
 
 /** How late a new address or a passed deadline may be noticed here; the kernel falls back at the deadline itself. */
@@ -34,6 +33,18 @@ export const policyPart: PartDefinition<PolicyConfig> = {
   summary: "Network policies: who may speak to whom",
   config: policyConfigSchema,
   create: createPolicyPart,
+  async *doctor() {
+    const missing = (await import("../privilege.ts")).missingPrivilege();
+    const subject = "enforcement";
+    if (missing === undefined) yield { subject, outcome: "works", detail: "packets can be judged" };
+    else
+      yield {
+        subject,
+        outcome: "off",
+        detail: `policies are stored and checked, not enforced: ${missing.reason}`,
+        ...(missing.hint === undefined ? {} : { hint: missing.hint }),
+      };
+  },
   commands: policyCommands,
 };
 
@@ -78,6 +89,12 @@ function createPolicyPart({
 
   return {
     async start() {
+      // Language and compiler are needed by a running agent only, not by the configuration or the help.
+      const [{ createReader }, { createRepository }, { openPolicyStore }] = await Promise.all([
+        import("./documents.ts"),
+        import("./repository.ts"),
+        import("./store/store.ts"),
+      ]);
       const folder = join(dataDirectory, "policy");
       mkdirSync(folder, { recursive: true, mode: 0o750 });
       const store = openPolicyStore(join(folder, "policy.db"));
