@@ -47,6 +47,8 @@ export interface Attachments {
    * that repeat others' packets or are left out; returns when it does. Idempotent.
    */
   judge(): void;
+  /** Of the agent's own namespace, by the names that pins know. */
+  links(): ReadonlyMap<string, number>;
   /** Devices that are watched, those that cannot be, with the reason, and what the selection did. */
   summary(): AttachmentSummary;
   /** Devices that have our programs now. */
@@ -100,6 +102,13 @@ interface Remembered {
   readonly names: Map<number, string>;
 }
 
+/** Links with names that outlive the process: `<device>-<direction>`. */
+export interface LinkPins {
+  takeOver(name: string, program: number): number | undefined;
+  link(name: string, link: number): void;
+  forget(name: string): void;
+}
+
 export interface AttachOptions {
   readonly programs: DevicePrograms;
   /** By which filters of ours are known where they outlive us. */
@@ -116,6 +125,8 @@ export interface AttachOptions {
    * it is asked again at the next poll. Default: numbers in the order in which namespaces are met.
    */
   readonly numberOf?: (namespace: NetworkNamespace) => number | undefined;
+  /** Keeps links of the agent's own namespace beyond its life. */
+  readonly pins?: LinkPins | undefined;
   /** Told of each namespace that this process may not enter; the others are observed. */
   readonly onForbidden: (namespace: string, error: X0Error) => void;
 }
@@ -132,6 +143,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
   let unmatchedNamespaces: readonly string[] = [];
   let nextNumber = 0;
   let isJudging = false;
+  let isClosing = false;
   let mode: "tcx" | "clsact" = "tcx";
 
   const release = (one: Observed): void => {
@@ -144,14 +156,21 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     one.namespace.close();
   };
   const close = (): void => {
+    isClosing = true;
     for (const one of observed.splice(0)) release(one);
     stubs.close();
+  };
+
+  const forgetPins = (one: Observed, index: number, { links }: Attached): void => {
+    if (one.number === 0 && !isClosing)
+      for (const { direction } of links) options.pins?.forget(pinName(index, direction));
   };
 
   const detach = (one: Observed, index: number): void => {
     const device = one.devices.get(index);
     if (device === undefined) return;
     one.devices.delete(index);
+    forgetPins(one, index, device);
     for (const { link } of device.links) libc.close(link);
     if (mode === "clsact") detachClsact(one.netlink, index, tag, device.createdQdisc);
   };
@@ -175,7 +194,11 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       ["egress", egress, attachType.tcxEgress],
     ] as const) {
       if (program === undefined) continue;
-      const link = createLink(libc, program, index, type, BPF_F_BEFORE);
+      const pins = one.number === 0 ? options.pins : undefined;
+      const name = pinName(index, direction);
+      const left = pins?.takeOver(name, program);
+      const link = left ?? createLink(libc, program, index, type, BPF_F_BEFORE);
+      if (left === undefined && link >= 0) pins?.link(name, link);
       if (link < 0) {
         for (const made of links) libc.close(made.link);
         // It went away between the news and now.
@@ -246,6 +269,7 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     one.skipped.delete(index);
     const device = one.devices.get(index);
     one.devices.delete(index);
+    if (device !== undefined) forgetPins(one, index, device);
     // A link to a removed device holds memory until it is closed.
     for (const { link } of device?.links ?? []) libc.close(link);
   };
@@ -381,6 +405,14 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       for (const device of [...own.present.values()]) meet(own, device);
       while (own.waiting.length > 0) step();
     },
+    links() {
+      const own = observed.find(({ number }) => number === 0);
+      return new Map(
+        [...(own?.devices ?? [])].flatMap(([index, { links }]) =>
+          links.map(({ link, direction }) => [pinName(index, direction), link] as const),
+        ),
+      );
+    },
     summary() {
       const all = observed.flatMap((one) => [...one.present.values()]);
       return {
@@ -410,6 +442,10 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     interfaceName: (namespace, index) => remembered.get(namespace)?.names.get(index) ?? `if${index}`,
     close,
   };
+}
+
+function pinName(index: number, direction: Direction): string {
+  return `${index}-${direction}`;
 }
 
 function inodeOf(place: string): number | undefined {

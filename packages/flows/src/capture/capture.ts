@@ -242,6 +242,8 @@ export function openCapture(
     ticksOf: (milliseconds) => milliseconds / TICK_MS,
     tcpIdleMs: options.tcpIdleMs,
     judge: kernel.attachments.judge,
+    pins: kernel.pins,
+    links: kernel.attachments.links,
   });
   const translation = createTranslation(libc, { kernel, table, joins, onJoined: recorder.learned });
   const endings = createEndings(options, joins, view.raw);

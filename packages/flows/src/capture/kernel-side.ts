@@ -23,6 +23,7 @@ import { type Loaded, loadObject, NOT_LOADED } from "../kernel/load.ts";
 import { namespaceCookie } from "../kernel/namespaces.ts";
 import type { BpfObject } from "../kernel/object.ts";
 import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
+import { openPins, type Pins } from "../policy/enforce/pins.ts";
 import { protocolNumbers } from "../protocols.ts";
 import { type Attachments, openAttachments } from "./attachments.ts";
 import type { CaptureOptions, ProgramTotals } from "./contract.ts";
@@ -86,6 +87,7 @@ export interface KernelTotals {
 
 export interface KernelSide {
   readonly maps: Readonly<Record<MapName, number>>;
+  readonly pins: Pins;
   readonly attachments: Attachments;
   readonly cgroupRoot: string | undefined;
   features(): readonly Feature[];
@@ -108,7 +110,9 @@ export function openKernelSide(
   options: CaptureOptions,
   read: () => BpfObject<MapName, ProgramName> = shippedPrograms,
 ): KernelSide {
-  const loaded = loadObject(libc, read(), {
+  const pins = openPins(libc);
+  const loaded = loadObject<MapName, ProgramName>(libc, read(), {
+    maps: pins.maps,
     programs: programNames.filter((name) => !forOthers.includes(name)),
     maxEntries: {
       flows: options.maxFlows,
@@ -122,6 +126,7 @@ export function openKernelSide(
   let attachments: Attachments | undefined;
   const close = (): void => {
     attachments?.close();
+    pins.close();
     for (const descriptor of descriptors.splice(0)) libc.close(descriptor);
     loaded.close();
   };
@@ -147,6 +152,7 @@ export function openKernelSide(
           return { ingress: programs.x0_ingress_cb, egress: programs.x0_egress_cb, close };
         },
       },
+      pins,
       tag: "x0tta6bl4:flows",
       mode: options.attach,
       interfaces: { include: options.interfaces, exclude: options.excludeInterfaces },
@@ -172,6 +178,7 @@ export function openKernelSide(
     };
     return {
       maps: loaded.maps,
+      pins,
       attachments: devices,
       cgroupRoot: root,
       features: () => [deviceFeature(devices), ...features],

@@ -134,6 +134,7 @@ export function createRepository(options: RepositoryOptions): Repository {
   ): Promise<Held> => {
     const generation = await canEnforce()?.swap({
       tables: stored.documents.length === 0 ? undefined : compiled.tables,
+      pin: stored.pin || config.pin,
       judgeLoopback: !stored.management,
       exempt: { id: SESSION_ID, connections: sessions },
       ...(confirmWithinMs === undefined ? {} : { confirmWithinMs }),
@@ -211,6 +212,7 @@ export function createRepository(options: RepositoryOptions): Repository {
     else
       await canEnforce()?.swap({
         tables: undefined,
+        pin: false,
         judgeLoopback: false,
         exempt: { id: SESSION_ID, connections: [] },
       });

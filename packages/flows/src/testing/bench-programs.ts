@@ -5,6 +5,7 @@ import type { Libc } from "../kernel/libc.ts";
 import { type Loaded, loadObject } from "../kernel/load.ts";
 import { type BpfObject, readObject } from "../kernel/object.ts";
 import type { MapName } from "../kernel/programs.ts";
+import { openPins } from "../policy/enforce/pins.ts";
 import { be16, bytesOf } from "./frames.ts";
 import { mapNames, programNames } from "./generated/bench-layout.ts";
 
@@ -67,11 +68,15 @@ export function kernelWithoutDevices(libc: Libc, loaded: Loaded<MapName, string>
   const totals = totalsReader(libc, loaded.maps.totals);
   return {
     maps: loaded.maps,
+    // Nothing is pinned for them.
+    pins: openPins(libc, "/proc/self/x0-no-pins"),
     attachments: {
       mode: "tcx",
       stubs: () => [],
       step: () => false,
       poll() {},
+      judge() {},
+      links: () => new Map(),
       summary: () => ({ attached: 0, skipped: [], leftOut: 0, unmatched: [] }),
       devices: () => [],
       namespaces: () => [],

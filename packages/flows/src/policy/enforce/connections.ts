@@ -19,6 +19,8 @@ export interface Connections {
   readonly count: number;
   /** Remembers who opened connections that are older than the agent; each is judged anew when it sends. */
   remember(connections: readonly Tuple[], nowTicks: number): void;
+  /** Those of an agent before this one: its flows are not ours. */
+  adopt(nowTicks: number): void;
   /**
    * Takes out what has no flow any more.
    *
@@ -44,9 +46,28 @@ export function openConnections(libc: Libc, map: number): Connections {
   const overWords = new Uint32Array(over.bytes.buffer);
   const access = mapAccess(libc);
   let count = 0;
+  const each = (visit: (index: number) => void): void =>
+    readBatches(libc, map, { keys, values, cursor, capacity: BATCH }, (read) => {
+      for (let index = 0; index < read; index++) visit(index);
+    });
   return {
     get count() {
       return count;
+    },
+    adopt(nowTicks) {
+      const found: Uint32Array[] = [];
+      each((index) => {
+        const key = keyWords.slice(index * KEY_WORDS, (index + 1) * KEY_WORDS);
+        const value = valueWords.slice(index * VALUE_WORDS, (index + 1) * VALUE_WORDS);
+        found.push(Uint32Array.of(...key, ...value));
+      });
+      for (const entry of found) {
+        keyWords.set(entry.subarray(0, KEY_WORDS));
+        valueWords.set(entry.subarray(KEY_WORDS));
+        valueWords[connectionLayout.last / 4] = nowTicks;
+        valueWords.fill(0, connectionLayout.flow / 4, connectionLayout.flow / 4 + 2);
+        access.update(map, keys, values);
+      }
     },
     remember(connections, nowTicks) {
       for (const connection of connections) {

@@ -14,6 +14,8 @@ export interface SwapRequest {
   readonly tables: EncodedTables | undefined;
   /** Falls back to what holds now, by itself, unless it is confirmed in time. */
   readonly confirmWithinMs?: number;
+  /** Whether it stays in force when the agent dies. */
+  readonly pin: boolean;
   /** Whether loopback is judged too. */
   readonly judgeLoopback: boolean;
   /** Sessions that pass whatever the policy says, and the id of their verdicts. */

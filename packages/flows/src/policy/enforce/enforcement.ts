@@ -4,10 +4,11 @@ import { flowKeyLayout, policyCountsLayout } from "../../generated/layout.ts";
 import { mapAccess, readBatches } from "../../kernel/bpf.ts";
 import { possibleCpus } from "../../kernel/cpus.ts";
 import { kernelError, type Libc } from "../../kernel/libc.ts";
-import { openConnections, writeTupleKey } from "./connections.ts";
+import { type Connections, openConnections, writeTupleKey } from "./connections.ts";
 import type { EnforcementFigures, SwapRequest } from "./contract.ts";
-import { type GenerationMaps, openGenerations } from "./generations.ts";
+import { type GenerationMaps, type Generations, openGenerations } from "./generations.ts";
 import { olderConnections } from "./older-connections.ts";
+import type { PinnedMap, Pins } from "./pins.ts";
 import { createVerdictSums, type VerdictSums } from "./verdict-sums.ts";
 
 const MOST_EXEMPT = 256;
@@ -15,11 +16,7 @@ const MOST_EXEMPT = 256;
 const SWEEP_GRACE_MS = 30_000;
 const SWEEP_MS = 10_000;
 
-export interface EnforcementMaps extends GenerationMaps {
-  readonly connections: number;
-  readonly exempt: number;
-  readonly policy_counts: number;
-}
+export type EnforcementMaps = GenerationMaps & Readonly<Record<PinnedMap | "policy_counts", number>>;
 
 export interface KernelEnforcement {
   readonly sums: VerdictSums;
@@ -45,36 +42,57 @@ export interface EnforcementOptions {
   readonly tcpIdleMs: number;
   /** Puts programs wherever something is to be judged; called before the first policy is in force. */
   readonly judge: () => void;
+  readonly pins: Pins;
+  /** Of the devices' programs, by the names that pins know. */
+  readonly links: () => ReadonlyMap<string, number>;
 }
 
 export function openEnforcement(libc: Libc, options: EnforcementOptions): KernelEnforcement {
-  const { maps, nowMs, nowTicks, ticksOf } = options;
+  const { maps, nowMs, nowTicks, ticksOf, pins } = options;
   const ages = { grace: ticksOf(SWEEP_GRACE_MS), idle: ticksOf(options.tcpIdleMs) };
-  const generations = openGenerations(libc, maps, bootMs);
-  const connections = openConnections(libc, maps.connections);
   const sums = createVerdictSums();
+  let opened: { readonly generations: Generations; readonly connections: Connections } | undefined;
   let sweptMs = nowMs();
   let isJudging = false;
+  /** With the first question: most hosts have no policy. */
+  const open = (): NonNullable<typeof opened> => {
+    opened ??= {
+      generations: openGenerations(libc, maps, bootMs),
+      connections: openConnections(libc, maps.connections),
+    };
+    return opened;
+  };
+  const begin = (): void => {
+    if (isJudging) return;
+    isJudging = true;
+    options.judge();
+    // What is open now keeps its direction.
+    open().connections.remember(olderConnections(), nowTicks());
+  };
+  // A policy of an agent before this one is in force already.
+  if (pins.isOn) {
+    open().connections.adopt(nowTicks());
+    begin();
+  }
   return {
     sums,
     get isJudging() {
       return isJudging;
     },
-    swap({ tables, confirmWithinMs, judgeLoopback, exempt }) {
-      if (tables !== undefined && !isJudging) {
-        options.judge();
-        // What is open now keeps its direction.
-        connections.remember(olderConnections(), nowTicks());
-        isJudging = true;
-      }
+    swap({ tables, confirmWithinMs, judgeLoopback, exempt, pin }) {
+      const { generations } = open();
+      if (tables !== undefined) begin();
       writeExempt(libc, maps.exempt, exempt);
       const generation = generations.swap(tables, confirmWithinMs);
       generations.judgeLoopback(judgeLoopback);
+      if (pin && tables !== undefined) pins.turnOn(maps, options.links());
+      else pins.turnOff();
       return generation;
     },
-    confirm: generations.confirm,
-    revert: generations.revert,
+    confirm: () => open().generations.confirm(),
+    revert: () => open().generations.revert(),
     figures() {
+      const { generations, connections } = open();
       const [verdicts, unremembered, related] = readCounts(libc, maps.policy_counts);
       return {
         inForce: generations.inForce(),
@@ -86,14 +104,13 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       };
     },
     sweep(isActive) {
-      if (nowMs() - sweptMs < SWEEP_MS && nowMs() >= sweptMs) return;
+      if (!isJudging || (nowMs() - sweptMs < SWEEP_MS && nowMs() >= sweptMs)) return;
       sweptMs = nowMs();
-      if (!isJudging) return;
-      connections.sweep(isActive, nowTicks(), ages);
+      open().connections.sweep(isActive, nowTicks(), ages);
     },
     close() {
-      generations.close();
-      connections.close();
+      opened?.generations.close();
+      opened?.connections.close();
     },
   };
 }
