@@ -92,9 +92,11 @@ spec:
   endpointSelector: {matchExpressions: [{key: app, operator: Exists}]}
   enableDefaultDeny: {ingress: false, egress: false}
   ingress:
-  - fromCIDRSet: [{cidrGroupRef: home}, {cidrGroupSelector: {matchLabels: {trust: low}}}]
+  - fromEntities: [all]
   ingressDeny:
   - fromEndpoints: [{matchExpressions: [{key: app, operator: DoesNotExist}]}]
+  - fromCIDRSet: [{cidrGroupRef: home}, {cidrGroupSelector: {matchLabels: {trust: low}}, except: [10.1.2.0/24]}]
+  - toPorts: [{ports: [{port: dns}]}]
   egressDeny:
   - toNodes: [{matchLabels: {role: web}}]
     toPorts: [{ports: [{port: "0"}]}, {ports: [{port: dns, protocol: UDP}]}]

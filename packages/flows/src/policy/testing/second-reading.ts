@@ -102,8 +102,10 @@ function portTests({ ports = [] }: Decoded): Test[] {
     return (attempt) => {
       if (wanted === "ANY" ? ![6, 17, 132].includes(attempt.protocol) : attempt.protocol !== numbers[wanted])
         return false;
-      if (/[a-z]/i.test(port))
-        return portNumbers[`${port.toLowerCase()}/${attempt.protocol}`] === attempt.port;
+      if (/[a-z]/i.test(port)) {
+        const known = portNumbers[`${port.toLowerCase()}/${attempt.protocol}`];
+        return known !== undefined && known === attempt.port;
+      }
       const from = Number(port);
       const to = endPort || (from === 0 ? 65_535 : from);
       if (attempt.port === undefined) return from === 0 && to === 65_535;
