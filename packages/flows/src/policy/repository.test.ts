@@ -49,7 +49,11 @@ interface Fixture {
   reboot(): Promise<Fixture>;
 }
 
-async function open(folder?: string): Promise<Fixture> {
+/** @param earlier what happened to the kernel before this agent. */
+async function open(
+  folder?: string,
+  earlier?: (kernel: MemoryEnforcement) => Promise<void>,
+): Promise<Fixture> {
   const place = folder ?? mkdtempSync(join(tmpdir(), "x0-policy-"));
   if (folder === undefined) onTestFinished(() => rmSync(place, { recursive: true }));
   let nowMs = 1_800_000_000_000;
@@ -90,6 +94,7 @@ async function open(folder?: string): Promise<Fixture> {
       log: createLog({ level: "debug", format: "text", write: (line) => logged.push(line) }),
     }),
   };
+  await earlier?.(kernel);
   await fixture.repository.start();
   return fixture;
 }
@@ -228,7 +233,24 @@ test("a new address of this host is taken into account, a change of nothing is n
   expect(kernel.swaps).toHaveLength(length);
   fixture.host.addresses = ["10.0.0.1", "10.0.0.9"];
   await repository.refresh();
+  await repository.refresh();
   expect(kernel.swaps).toHaveLength(length + 1);
+  // What says nothing of this host's addresses stays in force as it is.
+  await repository.apply(request(policyText("a", 80)));
+  fixture.host.addresses = ["10.0.0.1"];
+  await repository.refresh();
+  expect(kernel.swaps).toHaveLength(length + 2);
+});
+
+test("what was pinned and nobody remembers ends with the next start", async () => {
+  const before = await open();
+  await before.repository.apply(request(policyText("a", 80)));
+  const tables = before.kernel.inForce();
+  const next = await open(undefined, async (kernel) => {
+    await kernel.swap({ tables, pin: true, judgeLoopback: false, exempt: { id: 2, connections: [] } });
+  });
+  expect(tables).toBeDefined();
+  expect(next.ports()).toBeUndefined();
 });
 
 test("the world waits for a confirmation, so that the way back stays open", async () => {

@@ -55,6 +55,8 @@ export interface Held {
 
 interface Compiled {
   readonly set: PolicySet;
+  /** What it was compiled against. */
+  readonly world: World;
   readonly tables: EncodedTables;
 }
 
@@ -81,6 +83,7 @@ export interface Repository {
   revert(): Promise<StoredGeneration["number"]>;
   /** Takes note of a changed world and of a passed deadline. */
   refresh(): Promise<void>;
+  /** Undefined where nothing is applied, or nothing can be enforced. */
   figures(): Promise<EnforcementFigures | undefined>;
   status(): RepositoryStatus;
 }
@@ -145,7 +148,7 @@ export function createRepository(options: RepositoryOptions): Repository {
   const compiledOf = (documents: readonly StoredDocument[], management: boolean): Compiled => {
     world = options.world();
     const set = numbered(reader.setOf(documents), store.ids);
-    return { set, tables: tablesOf(set, management) };
+    return { set, world, tables: tablesOf(set, management) };
   };
   const requireSettled = (): void => {
     if (waiting !== undefined)
@@ -236,10 +239,16 @@ export function createRepository(options: RepositoryOptions): Repository {
     world = options.world();
     if (held?.compiled === undefined || waiting !== undefined || canEnforce() === undefined) return;
     const { stored, compiled, inKernel } = held;
+    const isKnown = isSameWorld(compiled.world, world);
+    if (isKnown && inKernel !== undefined) return;
     try {
-      const tables = tablesOf(compiled.set, stored.management);
-      if (inKernel !== undefined && equal(tables, compiled.tables)) return;
-      held = await swap(stored, { ...compiled, tables });
+      const tables = isKnown ? compiled.tables : tablesOf(compiled.set, stored.management);
+      const latest = { ...compiled, world, tables };
+      if (inKernel !== undefined && equal(tables, compiled.tables)) {
+        held = { ...held, compiled: latest };
+        return;
+      }
+      held = await swap(stored, latest);
       log.info("policies are in force as the world is now", { generation: stored.number });
     } catch (error) {
       fail(error, "policies cannot be enforced");
@@ -256,7 +265,12 @@ export function createRepository(options: RepositoryOptions): Repository {
       inTurn(async () => {
         store.revertUnsettled(clock.nowMs());
         const confirmed = store.confirmed();
-        if (confirmed === undefined) return;
+        if (confirmed === undefined) {
+          // What an agent pinned and nobody remembers.
+          const left = await canEnforce()?.figures();
+          if (left !== undefined && left.inForce.generation !== 0) await restore(undefined);
+          return;
+        }
         held = { stored: confirmed, compiled: undefined, inKernel: undefined };
         try {
           held = { ...held, compiled: compiledOf(confirmed.documents, confirmed.management) };
@@ -327,7 +341,7 @@ export function createRepository(options: RepositoryOptions): Repository {
         }
         await follow();
       }),
-    figures: async () => canEnforce()?.figures(),
+    figures: async () => (held === undefined && waiting === undefined ? undefined : canEnforce()?.figures()),
     status: () => ({
       held,
       waiting:
@@ -378,6 +392,17 @@ function difference(
 
 function same(a: Tuple, b: Tuple): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Whether selectors select the same: members and labels are the configuration's, names are not compiled. */
+function isSameWorld(a: World, b: World): boolean {
+  return (
+    a.node.addresses.length === b.node.addresses.length &&
+    a.node.addresses.every(
+      (address, index) => Buffer.compare(address, b.node.addresses[index] as Uint8Array) === 0,
+    ) &&
+    (a.workloads === b.workloads || JSON.stringify(a.workloads) === JSON.stringify(b.workloads))
+  );
 }
 
 function equal(a: EncodedTables, b: EncodedTables): boolean {
