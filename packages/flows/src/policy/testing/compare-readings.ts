@@ -18,7 +18,8 @@ export interface Comparison {
 }
 
 const protocols = [
-  ...["tcp/80", "tcp/443", "tcp/22", "tcp/8080", "tcp/8000", "tcp", "udp/53", "tcp/53", "udp/443", "udp", "sctp/80"],
+  ...["tcp/80", "tcp/443", "tcp/22", "tcp/53", "tcp/8080", "tcp/8000", "tcp"],
+  ...["udp/53", "udp/443", "udp", "sctp/80"],
   ...["icmp/8", "icmp/0", "icmp", "icmpv6/128", "icmpv6/2", "gre/0"],
 ];
 const attempts: readonly Attempt[] = Object.keys(endpointNames).flatMap((endpoint) =>
