@@ -9,6 +9,7 @@ import {
   type PolicyRule,
   type PolicySet,
   type PolicySpec,
+  type Prefix,
   policyProtocols,
   type World,
 } from "./model.ts";
@@ -94,18 +95,19 @@ function covered(
   if (all.length === 0 || peer.prefix.bits === 0 || peer.prefix.bits === 96) return [];
   const names = all.slice(0, MOST_NAMED).map((one: Node) => one.name);
   const more = all.length > names.length ? ` and ${all.length - names.length} more` : "";
-  const range = `${formatAddress(peer.prefix.bytes)}/${formatBits(peer.prefix)}`;
   return [
     {
       path,
-      message: `${range} covers ${names.join(", ")}${more}, whom no prefix selects: nodes are selected by labels`,
+      message: `${formatPrefix(peer.prefix)} covers ${names.join(", ")}${more}, whom no prefix selects: nodes are selected by labels`,
       hint: "add endpoints or entities: host, remote-node",
     },
   ];
 }
 
-function formatBits({ bytes, bits }: Extract<PeerSelector, { kind: "cidr" }>["prefix"]): number {
-  return bits >= 96 && formatAddress(bytes).includes(".") ? bits - 96 : bits;
+/** As it is written: 10.0.0.0/8, 2001:db8::/32. */
+export function formatPrefix({ bytes, bits }: Prefix): string {
+  const address = formatAddress(bytes);
+  return `${address}/${bits >= 96 && address.includes(".") ? bits - 96 : bits}`;
 }
 
 /** Names are learned from answers on port 53 alone. */

@@ -120,7 +120,7 @@ function createPolicyPart({
       ended?.store.close();
     },
     health: () => healthOf(running?.repository.status()),
-    routes: policyRoutes({ opened }),
+    routes: policyRoutes({ config, opened }),
   };
 }
 

@@ -2,18 +2,25 @@ import type { Connection, Route } from "@x0tta6bl4/core";
 import type { z } from "zod";
 import { flowsFail } from "../errors.ts";
 import { documentAnswer, figuresAnswer, listAnswer, stateAnswer } from "./answers.ts";
+import type { PolicyConfig } from "./config.ts";
 import type { Tuple } from "./enforce/contract.ts";
+import { exitOf } from "./language/problem.ts";
 import type { Repository } from "./repository.ts";
 import {
   APPLY_BYTES,
   type ApplyBody,
   applySchema,
+  type CheckedAnswer,
   changeSchema,
+  checkedSchema,
+  checkSchema,
   deleteSchema,
   documentQuerySchema,
   figuresSchema,
   generationsSchema,
   listSchema,
+  matrixQuerySchema,
+  matrixSchema,
   settledSchema,
   stateSchema,
   type WholeDocument,
@@ -25,11 +32,12 @@ const TCP = 6;
 const SHOWN_GENERATIONS = 100;
 
 interface PolicySources {
+  readonly config: PolicyConfig;
   /** @throws X0_FLOWS_POLICY_OFF */
   opened(): { readonly repository: Repository; readonly store: PolicyStore };
 }
 
-export function policyRoutes({ opened }: PolicySources): readonly Route[] {
+export function policyRoutes({ config, opened }: PolicySources): readonly Route[] {
   const path = "/api/v1/policy";
   return [
     {
@@ -90,6 +98,40 @@ export function policyRoutes({ opened }: PolicySources): readonly Route[] {
             settled: settledMs === undefined ? null : new Date(settledMs).toISOString(),
           })),
       }),
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: `${path}/matrix`,
+      summary: "Who may talk to the node or a workload, or whom it may talk to, by peers and ports",
+      query: matrixQuerySchema,
+      response: matrixSchema,
+      async handle({ query }) {
+        const { repository, store } = opened();
+        const { matrixAnswer } = await import("./matrix-answer.ts");
+        return matrixAnswer(
+          repository.status(),
+          config,
+          query as z.infer<typeof matrixQuerySchema>,
+          store.ruleOf,
+        );
+      },
+    },
+    {
+      kind: "json",
+      method: "POST",
+      path: `${path}/check`,
+      summary:
+        "What is wrong with documents, whom they select, and what was hardly meant; nothing is applied",
+      body: checkSchema,
+      maxBodyBytes: APPLY_BYTES,
+      response: checkedSchema,
+      async handle({ body }): Promise<CheckedAnswer> {
+        const { files } = body as z.infer<typeof checkSchema>;
+        const { readCheck } = await import("./check.ts");
+        const { documents, problems } = readCheck(files, config, opened().repository.status().world);
+        return { valid: exitOf(problems) === 0, documents: [...documents], problems: [...problems] };
+      },
     },
     {
       kind: "json",

@@ -148,3 +148,60 @@ export const generationsSchema = z.object({
     )
     .describe("newest first"),
 });
+
+export const checkSchema = applySchema.pick({ files: true });
+
+export const checkedSchema = z.object({
+  valid: z.boolean().describe("whether it can be applied"),
+  documents: z
+    .array(documentSchema.omit({ audit: true, applied: true }))
+    .describe("none where something is wrong"),
+  problems: z.array(
+    z.object({
+      severity: z.enum(["malformed", "unsupported", "warning"]),
+      file: z.string(),
+      document: z.number().int().describe("from 1; 0 where the whole file is meant"),
+      line: z.number().int(),
+      column: z.number().int(),
+      path: z.string(),
+      message: z.string(),
+      hint: z.string().optional(),
+    }),
+  ),
+});
+export type CheckedAnswer = z.infer<typeof checkedSchema>;
+
+export const matrixQuerySchema = z.object({
+  direction: z.enum(["ingress", "egress"]).default("ingress"),
+  endpoint: z.string().optional().describe("a workload of this host by its name; else the node"),
+});
+
+export const matrixSchema = z.object({
+  direction: z.enum(["ingress", "egress"]),
+  endpoint: z.string(),
+  endpoints: z.array(z.string()).describe("this node, then the workloads that run on it"),
+  matrix: z
+    .object({
+      peers: z.array(
+        z.object({
+          kind: z.enum(["host", "workload", "member", "range", "name", "world"]),
+          name: z.string(),
+          prefixes: z.array(z.string()).describe("less those of rows with longer ones"),
+        }),
+      ),
+      ports: z.array(
+        z.object({
+          protocol: z.enum(["icmp", "tcp", "udp", "icmpv6", "sctp"]).nullable(),
+          first: z.number().int().describe("of ICMP: types of messages"),
+          last: z.number().int(),
+          isRest: z.boolean().describe("all that no other column holds"),
+        }),
+      ),
+      verdicts: z.array(ruleFiguresSchema.pick({ id: true, policy: true, path: true, decision: true })),
+      cells: z.array(z.array(z.number().int())).describe("by peer, then by port: which of the verdicts"),
+      leftOut: z.object({ peers: z.number().int(), ports: z.number().int() }),
+    })
+    .nullable()
+    .describe("null where no policy speaks of the endpoint in this direction: all passes"),
+});
+export type MatrixAnswer = z.infer<typeof matrixSchema>;

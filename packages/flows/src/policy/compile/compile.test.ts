@@ -1,10 +1,10 @@
 import { seededRandom } from "@x0tta6bl4/core";
 import { describe, expect, test } from "vitest";
 import { identify } from "../evaluate.ts";
+import { evaluateManaged } from "../managed.ts";
 import type { Attempt, PolicySet, Verdict, World } from "../model.ts";
 import { NAME_PEER } from "../tables.ts";
 import { cidr, host, policyOf, tcp, worldOf } from "../testing/large.ts";
-import { evaluateManaged } from "../testing/managed.ts";
 import { type RandomCase, randomAttempts, randomCase } from "../testing/random-cases.ts";
 import { smallestFailing } from "../testing/smallest.ts";
 import { compile } from "./compile.ts";

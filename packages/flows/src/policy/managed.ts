@@ -1,7 +1,7 @@
-import { inPrefix } from "../../filter.ts";
-import { applying, evaluate } from "../evaluate.ts";
-import type { Attempt, PolicySet, Verdict, World } from "../model.ts";
-import type { Management } from "../tables.ts";
+import { inPrefix } from "../filter.ts";
+import { applying, evaluate } from "./evaluate.ts";
+import type { Attempt, PolicySet, Verdict, World } from "./model.ts";
+import type { Management } from "./tables.ts";
 
 /** The evaluator, and what stays reachable whatever it says. */
 export function evaluateManaged(

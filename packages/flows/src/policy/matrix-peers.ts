@@ -1,0 +1,154 @@
+/** Rows of the matrix: whoever rules can tell apart, with one address of each to ask about. */
+import { formatAddress } from "../address.ts";
+import { inPrefix } from "../filter.ts";
+import { formatPrefix } from "./inspect.ts";
+import { type Attempt, NODE_ENDPOINT, type Node, type PolicyRule, type Prefix, type World } from "./model.ts";
+
+export interface MatrixPeer {
+  readonly kind: "host" | "workload" | "member" | "range" | "name" | "world";
+  /** Of a range: as it is written; of a name: also a pattern. */
+  readonly name: string;
+  /** Where its addresses lie, less those of rows with a longer prefix. */
+  readonly prefixes: readonly string[];
+}
+
+/** A row, and one address of it to ask about. */
+export interface PeerProbe {
+  readonly told: MatrixPeer;
+  readonly address: Uint8Array;
+  readonly workload?: Attempt["peer"]["workload"];
+  /** What the address is called. */
+  readonly names: readonly string[];
+}
+
+const everyIPv4: Prefix = {
+  bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0),
+  bits: 96,
+};
+const everything: Prefix = { bytes: new Uint8Array(16), bits: 0 };
+
+/** Nodes and workloads, then ranges and names that rules speak of, then the rest of the world. */
+export function matrixPeers(
+  rules: readonly PolicyRule[],
+  world: World,
+  endpoint: number,
+  sources: readonly Prefix[],
+): PeerProbe[] {
+  const selectors = rules.flatMap(({ peers }) => peers ?? []);
+  const written = selectors.flatMap((peer) => (peer.kind === "cidr" ? [peer.prefix, ...peer.except] : []));
+  const isWhole = (prefix: Prefix): boolean => [everything, everyIPv4].some((whole) => isSame(whole, prefix));
+  const ranges = distinct([...written, ...sources]).filter((prefix) => !isWhole(prefix));
+  const taken = new Set<string>();
+  const [self = world.node, ...members] = [world.node, ...world.members].map((node) => {
+    // An address of several is the first one's.
+    const addresses = node.addresses.filter((address) => !taken.has(formatAddress(address)));
+    for (const address of addresses) taken.add(formatAddress(address));
+    return { ...node, addresses };
+  });
+  const free = (prefix: Prefix, others: readonly Prefix[]): Uint8Array | undefined =>
+    addressIn(prefix, others, (address) => taken.has(formatAddress(address)));
+  const restIPv4 = free(everyIPv4, ranges);
+  const restIPv6 = free(everything, [...ranges, everyIPv4]);
+  const names = new Map(
+    selectors.flatMap((peer) => {
+      if (peer.kind === "name") return [[peer.name, peer.name] as const];
+      // What a star stands for: a label that no rule names.
+      return peer.kind === "pattern" ? [[peer.pattern, peer.pattern.replace(/\*+/g, "x")] as const] : [];
+    }),
+  );
+  return [
+    ...(endpoint === NODE_ENDPOINT
+      ? []
+      : [...nodeRows("host", self, sources), ...otherWorkloads(world, endpoint)]),
+    ...members.flatMap((member) => nodeRows("member", member, sources)),
+    ...ranges.flatMap((range) => {
+      const address = free(range, ranges);
+      return address === undefined
+        ? []
+        : [probe("range", formatPrefix(range), address, [formatPrefix(range)])];
+    }),
+    ...[...names].flatMap(([told, name]) =>
+      restIPv4 === undefined ? [] : [{ ...probe("name", told, restIPv4, []), names: [name] }],
+    ),
+    ...(restIPv4 === undefined ? [] : [probe("world", "world, IPv4", restIPv4, [formatPrefix(everyIPv4)])]),
+    ...(restIPv6 === undefined ? [] : [probe("world", "world, IPv6", restIPv6, [formatPrefix(everything)])]),
+  ];
+}
+
+/** Its addresses are one as far as labels decide; sources of management tell them apart. */
+function nodeRows(
+  kind: "host" | "member",
+  { name, addresses }: Node,
+  sources: readonly Prefix[],
+): PeerProbe[] {
+  const [first] = addresses;
+  if (first === undefined) return [];
+  if (sources.length === 0 || addresses.length === 1)
+    return [probe(kind, name, first, addresses.map(single))];
+  return addresses.map((address) =>
+    probe(kind, `${name} ${formatAddress(address)}`, address, [single(address)]),
+  );
+}
+
+function otherWorkloads({ node, workloads }: World, endpoint: number): PeerProbe[] {
+  const [address = everyIPv4.bytes] = node.addresses;
+  return workloads
+    .filter((workload) => workload.endpoint !== endpoint)
+    .map((workload) => ({ ...probe("workload", workload.name, address, []), workload: workload.endpoint }));
+}
+
+function probe(
+  kind: MatrixPeer["kind"],
+  name: string,
+  address: Uint8Array,
+  prefixes: readonly string[],
+): PeerProbe {
+  return { told: { kind, name, prefixes }, address, names: [] };
+}
+
+/**
+ * An address of a prefix that none of the longer prefixes in it holds. It lies at an end of the prefix or just behind
+ * one of the others; undefined where they leave none, or where nodes have all that was tried.
+ */
+function addressIn(
+  prefix: Prefix,
+  others: readonly Prefix[],
+  isTaken: (address: Uint8Array) => boolean,
+): Uint8Array | undefined {
+  const inner = others.filter((other) => other.bits > prefix.bits && holds(prefix, other.bytes));
+  const behind = inner.map((other) => numberOf(other.bytes) + (1n << BigInt(128 - other.bits)));
+  const first = numberOf(prefix.bytes);
+  const last = first + (1n << BigInt(128 - prefix.bits)) - 1n;
+  const isFree = (address: Uint8Array): boolean =>
+    holds(prefix, address) && !inner.some((other) => holds(other, address)) && !isTaken(address);
+  return [first, last, ...behind, first + 1n, last - 1n]
+    .filter((at) => at >= first && at <= last)
+    .map(addressOf)
+    .find(isFree);
+}
+
+function holds({ bytes, bits }: Prefix, address: Uint8Array): boolean {
+  return inPrefix(address, { bytes, prefixBits: bits });
+}
+
+function distinct(prefixes: readonly Prefix[]): Prefix[] {
+  return [...new Map(prefixes.map((prefix) => [formatPrefix(prefix), prefix])).values()].sort(
+    (a, b) => Buffer.compare(a.bytes, b.bytes) || a.bits - b.bits,
+  );
+}
+
+function isSame(a: Prefix, b: Prefix): boolean {
+  return a.bits === b.bits && Buffer.compare(a.bytes, b.bytes) === 0;
+}
+
+function single(bytes: Uint8Array): string {
+  return formatPrefix({ bytes, bits: 128 });
+}
+
+function numberOf(bytes: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
+}
+
+function addressOf(value: bigint): Uint8Array {
+  return Buffer.from(value.toString(16).padStart(32, "0"), "hex");
+}
