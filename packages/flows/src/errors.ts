@@ -55,7 +55,15 @@ export const flowsErrors = {
   X0_FLOWS_POLICY_UNKNOWN: { when: "No policy that is applied has this name.", exit: 2 },
   X0_FLOWS_POLICY_UNREADABLE: { when: "A file of policies cannot be opened or read.", exit: 1 },
   X0_FLOWS_POLICY_UNSUPPORTED: { when: "A file of policies has a field that x0 does not enforce.", exit: 3 },
+  X0_FLOWS_POLICY_WOULD_DENY: {
+    when: "Policies that are rehearsed would drop connections that were recorded.",
+    exit: 1,
+  },
   X0_FLOWS_PROGRAMS_DAMAGED: { when: "A file of BPF programs is not what was installed.", exit: 1 },
+  X0_FLOWS_REPLAY_ENDED: {
+    when: "A replay of recorded flows ended before its time, because nobody waited for it.",
+    exit: 1,
+  },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
   X0_POLICY_TOO_LARGE: { when: "Policies need more entries than the kernel's table may hold.", exit: 1 },
 } as const;

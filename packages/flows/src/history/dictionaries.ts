@@ -122,7 +122,7 @@ export interface AddressTable {
 }
 
 /** Open addressing with linear probing: a `Map` would need a string for each look-up. */
-function createAddressTable(): AddressTable {
+export function createAddressTable(): AddressTable {
   let capacity = 4096;
   let places = new Uint32Array(2 * capacity);
   let table = new Uint32Array(4 * capacity);

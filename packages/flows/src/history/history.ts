@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { type Clock, type Feature, formatBytes, messageOf, X0Error } from "@x0tta6bl4/core";
 import { historyMetrics } from "@x0tta6bl4/telemetry";
 import { requireMoment } from "../filter.ts";
+import type { FlowList } from "../flow.ts";
 import type { Sample, Sink } from "../recording/sink.ts";
 import { summarize } from "../summary/summarize.ts";
 import type { HistoryCalls } from "./contract.ts";
@@ -14,6 +15,7 @@ import { createLedger } from "./ledger.ts";
 import { queryFlows } from "./query.ts";
 import { createRecorder } from "./recorder.ts";
 import { concludeLastRun } from "./recovery.ts";
+import { openReplay, type Replay, type ReplayRange } from "./replay.ts";
 import { openStore } from "./store.ts";
 import { createStretches, MOST_BLOCKS } from "./stretches.ts";
 
@@ -34,6 +36,10 @@ export interface HistoryOptions {
 }
 
 export interface History extends Sink, HistoryCalls {
+  /** To look at every flow of a time. */
+  replay(range: ReplayRange): Replay;
+  /** What is known of a time, and what is missing in it. */
+  covers(range: ReplayRange): FlowList["covers"];
   sizeBytes(): number;
 }
 
@@ -158,6 +164,8 @@ export function openHistory(options: HistoryOptions): History {
       const covers = (of: { readonly sinceMs: number; readonly untilMs: number }) => ledger.covers(of, nowMs);
       return summarize({ store, recorder, keeper, covers }, query, nowMs);
     },
+    replay: (of) => openReplay({ store, recorder, run }, of),
+    covers: (of) => ledger.covers(of, clock.nowMs()),
     sizeBytes: () => store.sizeBytes(),
     features(): readonly Feature[] {
       const detail = `${formatBytes(store.sizeBytes())} in ${folder}`;

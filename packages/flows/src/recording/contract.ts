@@ -4,6 +4,7 @@ import type { FlowsConfig } from "../config.ts";
 import type { FlowList, FlowQuery } from "../flow.ts";
 import type { EventList, EventQuery } from "../history/event-schema.ts";
 import type { Observation } from "../hubble/metric-handlers.ts";
+import type { RehearsalCalls } from "../policy/rehearse/contract.ts";
 import type { Summary, SummaryQuery } from "../summary/schema.ts";
 import type { Sample } from "./sink.ts";
 
@@ -17,7 +18,7 @@ export interface RecordingOptions {
 }
 
 export interface RecordingContract extends ChannelContract {
-  readonly calls: {
+  readonly calls: RehearsalCalls & {
     /** Resolves when every sink is open. */
     open(options: RecordingOptions): readonly Feature[];
     /** What the history answers. @throws X0_FLOWS_NO_HISTORY */

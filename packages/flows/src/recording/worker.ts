@@ -17,6 +17,7 @@ import { type History, openHistory } from "../history/history.ts";
 import { type Hubble, openHubble } from "../hubble/hubble.ts";
 import { createLocalAddresses } from "../hubble/local-addresses.ts";
 import { storedFlows } from "../hubble/stored-flows.ts";
+import { serveReplays } from "../policy/rehearse/replays.ts";
 import type { RecordingContract, RecordingOptions } from "./contract.ts";
 import { readBatch } from "./record.ts";
 import type { Sink } from "./sink.ts";
@@ -98,6 +99,7 @@ const server = serveChannel<RecordingContract>(port, {
   flows: (query) => opened().flows(query),
   events: (query) => opened().events(query),
   summary: (query) => opened().summary(query),
+  ...serveReplays(opened),
   async close(deadlineMs) {
     // The last batch was sent before this call, but on another line: it may not have been met yet.
     for (let last = receiveMessageOnPort(records); last !== undefined; last = receiveMessageOnPort(records))

@@ -1,0 +1,125 @@
+/** What policies ask of the recording thread, which has the history. Plain data: it crosses a channel. */
+import type { FlowList } from "../../flow.ts";
+import type { ReplayRange } from "../../history/replay.ts";
+import type { Tables } from "../tables.ts";
+import type { Unasked } from "./asked.ts";
+import type { Owner } from "./workloads.ts";
+
+interface Replaying extends ReplayRange {
+  /** What `stopReplay` ends it by. */
+  readonly id: number;
+  /** Inode of the namespace whose packets are judged; undefined: of all. */
+  readonly netns: number | undefined;
+}
+
+export interface RehearseRequest extends Replaying {
+  readonly tables: Tables;
+  /** Endpoints by the unit or container of their processes. */
+  readonly workloads: readonly { readonly key: string; readonly endpoint: number }[];
+  /** Most groups in the answer. */
+  readonly top: number;
+}
+
+/** Flows that one rule decides, of one process with one peer and port. */
+export interface DenialGroup {
+  readonly decision: "audit" | "deny";
+  /** Id of the rule or default deny, in the set that the tables were made from. */
+  readonly rule: number;
+  /** NODE_ENDPOINT or a workload's. */
+  readonly endpoint: number;
+  readonly direction: "ingress" | "egress";
+  readonly peer: { readonly ip: string; readonly name: string | null };
+  readonly protocol: number;
+  readonly port: number | null;
+  readonly process: string | null;
+  readonly unit: string | null;
+  readonly container: string | null;
+  readonly flows: number;
+  /** The newest of them. */
+  readonly example: { readonly flow: string; readonly start: string };
+}
+
+export interface Counts {
+  /** That policies were asked of. */
+  readonly judged: number;
+  /** That came to something, and would be dropped. */
+  readonly denied: number;
+  /** Likewise, by policies in audit alone. */
+  readonly audited: number;
+  /** Those that came to nothing: scans, refused, one packet without an answer. Told apart: none of them is lost. */
+  readonly attempts: { readonly judged: number; readonly denied: number };
+  readonly unasked: Readonly<Record<Unasked, number>>;
+}
+
+export interface Rehearsed {
+  readonly covers: FlowList["covers"];
+  readonly counts: Counts;
+  /** Flows that came to something, by id of the rule that would drop them; the most first. */
+  readonly rules: readonly {
+    readonly rule: number;
+    readonly decision: "audit" | "deny";
+    readonly flows: number;
+  }[];
+  /** The largest first. */
+  readonly groups: readonly DenialGroup[];
+  /** Groups told have at most this much too few flows: memory for them is bounded. */
+  readonly missing: number;
+  /** Keys of workloads with a flow in the time. */
+  readonly seen: readonly string[];
+}
+
+export interface NeedsRequest extends Replaying {
+  /** Addresses of this host and of members: 16 bytes each. */
+  readonly nodes: readonly Uint8Array[];
+  readonly limits: {
+    /** So many addresses of the world that use one service of this host make it a public one. */
+    readonly publicAddresses: number;
+  };
+}
+
+/** Flows of one subject, direction, service and peer. */
+export interface Need {
+  /** Key of a workload, empty for the node. */
+  readonly subject: string;
+  readonly isEgress: boolean;
+  readonly protocol: number;
+  /** Null: packets whose ports nobody knows. */
+  readonly port: number | null;
+  /** Null: very many addresses of the world, of this family. */
+  readonly address: Uint8Array | null;
+  readonly isIPv4: boolean;
+  readonly name: string | null;
+  readonly flows: number;
+  readonly lastMs: number;
+}
+
+export interface LeftOut {
+  readonly direction: "ingress" | "egress";
+  readonly protocol: number;
+  readonly port: number | null;
+  readonly process: string | null;
+  readonly flows: number;
+}
+
+export interface Needs {
+  readonly covers: FlowList["covers"];
+  readonly needs: readonly Need[];
+  /** Workloads with needs. */
+  readonly subjects: readonly Owner[];
+  readonly flows: number;
+  /** Flows that came to nothing, and the most frequent of them. */
+  readonly attempts: number;
+  readonly leftOut: readonly LeftOut[];
+  /** Flows of needs beyond what is kept. */
+  readonly beyond: number;
+  readonly unasked: Readonly<Record<Unasked, number>>;
+}
+
+export type RehearsalCalls = {
+  /** Units and containers of recorded processes. */
+  recordedOwners(range: ReplayRange & { readonly id: number }): readonly Owner[];
+  rehearse(request: RehearseRequest): Rehearsed;
+  recordedNeeds(request: NeedsRequest): Needs;
+  /** Ends what has this id: its answer is an error then. */
+  stopReplay(id: number): void;
+};
