@@ -118,7 +118,8 @@ export const flowsConfigSchema = z.object({
 
 export type FlowsConfig = z.infer<typeof flowsConfigSchema>;
 
-export function captureOptions(config: FlowsConfig): CaptureOptions {
+/** @param maxConnections as the policy part says; without it none is remembered. */
+export function captureOptions(config: FlowsConfig, maxConnections = 1): CaptureOptions {
   return {
     attach: config.attach,
     interfaces: config.interfaces,
@@ -131,6 +132,7 @@ export function captureOptions(config: FlowsConfig): CaptureOptions {
     readIntervalMs: READ_INTERVAL_MS,
     idleMs: config.idle_seconds * 1000,
     tcpIdleMs: config.tcp_idle_seconds * 1000,
+    maxConnections,
     runTimeStatistics: config.run_time_statistics,
     services: services(config),
     opensslServices: config.openssl_services,

@@ -23,7 +23,7 @@ import type { HistoryCalls } from "./history/contract.ts";
 import { createFlowMetrics } from "./metrics.ts";
 import { flowsCommands } from "./observe/command.ts";
 import { packetCaptures } from "./packets/route.ts";
-import { enforcementService } from "./policy/enforce/service.ts";
+import { enforcementService, enforcementSettings } from "./policy/enforce/service.ts";
 import { missingPrivilege } from "./privilege.ts";
 import { createHistory } from "./rates.ts";
 import type { RecordingContract } from "./recording/contract.ts";
@@ -168,7 +168,10 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
             version: version(),
             startedMs: run,
           }),
-          channel.call("open", captureOptions(config)),
+          channel.call(
+            "open",
+            captureOptions(config, services.find(enforcementSettings)?.maxConnections),
+          ),
         ]);
         isOpen = true;
       } catch (error) {

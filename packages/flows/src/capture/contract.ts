@@ -21,6 +21,8 @@ export interface CaptureOptions {
   readonly readIntervalMs: number;
   readonly idleMs: number;
   readonly tcpIdleMs: number;
+  /** Connections that a policy allowed and the kernel remembers. */
+  readonly maxConnections: number;
   readonly runTimeStatistics: boolean;
   /** What speaks what, by its port. */
   readonly services: readonly Service[];

@@ -116,6 +116,7 @@ export function openKernelSide(
     programs: programNames.filter((name) => !forOthers.includes(name)),
     maxEntries: {
       flows: options.maxFlows,
+      connections: options.maxConnections,
       events: options.ringBytes,
       // Where nothing is timed, no memory is spent on it.
       turns: options.services.some(({ application }) => isTimed(application)) ? 16_384 : 1,

@@ -16,7 +16,7 @@ import { flowsFail } from "../errors.ts";
 import { stateAnswer } from "./answers.ts";
 import { policyCommands } from "./command/command.ts";
 import { type PolicyConfig, policyConfigSchema } from "./config.ts";
-import { enforcementService } from "./enforce/service.ts";
+import { enforcementService, enforcementSettings } from "./enforce/service.ts";
 import { createPolicyMetrics } from "./metrics.ts";
 import type { Repository, RepositoryStatus } from "./repository.ts";
 import { policyRoutes } from "./routes.ts";
@@ -56,6 +56,7 @@ function createPolicyPart({
   metrics,
   services,
 }: PartContext<PolicyConfig>): Part {
+  services.provide(enforcementSettings, { maxConnections: config.max_connections });
   const figures = createPolicyMetrics(metrics);
   let running: { readonly repository: Repository; readonly store: PolicyStore } | undefined;
   let timer: NodeJS.Timeout | undefined;

@@ -247,7 +247,13 @@ test("what was pinned and nobody remembers ends with the next start", async () =
   await before.repository.apply(request(policyText("a", 80)));
   const tables = before.kernel.inForce();
   const next = await open(undefined, async (kernel) => {
-    await kernel.swap({ tables, pin: true, judgeLoopback: false, exempt: { id: 2, connections: [] } });
+    await kernel.swap({
+      tables,
+      pin: true,
+      rules: [],
+      judgeLoopback: false,
+      exempt: { id: 2, connections: [] },
+    });
   });
   expect(tables).toBeDefined();
   expect(next.ports()).toBeUndefined();

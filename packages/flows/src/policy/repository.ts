@@ -14,7 +14,8 @@ import type { Enforcement } from "./enforce/service.ts";
 import { inspect } from "./inspect.ts";
 import type { PolicySet, World } from "./model.ts";
 import { resolversOf } from "./resolvers.ts";
-import { numbered } from "./store/number.ts";
+import { ruleNames } from "./rule-names.ts";
+import { namesOfRules, numbered } from "./store/number.ts";
 import { SESSION_ID } from "./store/schema.ts";
 import type { HeldGeneration, PolicyStore, StoredDocument, StoredGeneration } from "./store/store.ts";
 
@@ -138,6 +139,8 @@ export function createRepository(options: RepositoryOptions): Repository {
     const generation = await canEnforce()?.swap({
       tables: stored.documents.length === 0 ? undefined : compiled.tables,
       pin: stored.pin || config.pin,
+      rules: ruleNames(compiled.set),
+      rules: namesOfRules(compiled.set),
       judgeLoopback: !stored.management,
       exempt: { id: SESSION_ID, connections: sessions },
       ...(confirmWithinMs === undefined ? {} : { confirmWithinMs }),
@@ -185,6 +188,10 @@ export function createRepository(options: RepositoryOptions): Repository {
       next = await swap({ number, ...applied }, compiled, confirmWithinMs);
     } catch (error) {
       store.settle(number, "reverted", clock.nowMs());
+      // It may have come as far as the kernel, and failed to be pinned there.
+      await restore(before).catch((reason: unknown) =>
+        log.error("what held before could not be put back", { reason: messageOf(reason) }),
+      );
       throw error;
     }
     try {
@@ -216,6 +223,8 @@ export function createRepository(options: RepositoryOptions): Repository {
       await canEnforce()?.swap({
         tables: undefined,
         pin: false,
+        rules: [],
+        rules: [],
         judgeLoopback: false,
         exempt: { id: SESSION_ID, connections: [] },
       });

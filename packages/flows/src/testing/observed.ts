@@ -32,6 +32,7 @@ export const captureDefaults: CaptureOptions = {
   readIntervalMs: 1000,
   idleMs: 60_000,
   tcpIdleMs: 7_200_000,
+  maxConnections: 65_536,
   runTimeStatistics: false,
   services: [{ protocol: "udp", port: 53, application: "dns" }],
   opensslServices: [],

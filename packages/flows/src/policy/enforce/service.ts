@@ -12,4 +12,11 @@ export interface Enforcement {
   figures(): Promise<EnforcementFigures>;
 }
 
+/** What the capturing side has to know before it begins. */
+export interface EnforcementSettings {
+  /** Allowed connections that the kernel remembers. */
+  readonly maxConnections: number;
+}
+
+export const enforcementSettings: ServiceKey<EnforcementSettings> = serviceKey("policy.enforcement-settings");
 export const enforcementService: ServiceKey<Enforcement> = serviceKey("flows.enforcement");

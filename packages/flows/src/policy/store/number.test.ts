@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Policy, PolicyRule, PolicySet } from "../model.ts";
-import { numbered } from "./number.ts";
+import { namesOfRules, numbered } from "./number.ts";
 import type { RuleContent } from "./store.ts";
 
 function rule(path: string, port: number): PolicyRule {
@@ -63,4 +63,14 @@ test("no two rules of a set share a number", () => {
   const set = { policies: [policy("a", rule("spec.ingress[0]", 1), rule("spec.ingress[1]", 1))] };
   const [ids = []] = idsIn(numbered(set, register()));
   expect(new Set(ids).size).toBe(ids.length);
+});
+
+test("the numbers have names, those of management and sessions too", () => {
+  const set = numbered({ policies: [policy("default/a", rule("spec.ingress[0]", 1))] }, register());
+  expect(namesOfRules(set)).toEqual([
+    [1, " management"],
+    [2, " session"],
+    [10, "default/a spec.ingress"],
+    [11, "default/a spec.ingress[0]"],
+  ]);
 });

@@ -5,6 +5,7 @@
  */
 import { hash } from "node:crypto";
 import type { Policy, PolicyDirection, PolicySet, PolicySpec } from "../model.ts";
+import { MANAGEMENT_ID, SESSION_ID } from "./schema.ts";
 import type { RuleContent } from "./store.ts";
 
 /** @param ids numbers of rules, in their order. */
@@ -34,6 +35,22 @@ export function numbered(
     return { ...spec, ingress, egress: renumber(spec.egress) };
   };
   return { policies: set.policies.map((policy) => ({ ...policy, specs: policy.specs.map(renumberSpec) })) };
+}
+
+/** What the ids of verdicts stand for: the policy's name, a space, the rule's path. */
+export function namesOfRules(set: PolicySet): [id: number, name: string][] {
+  const own: [number, string][] = [
+    [MANAGEMENT_ID, " management"],
+    [SESSION_ID, " session"],
+  ];
+  for (const { name, specs } of set.policies)
+    for (const { ingress, egress } of specs)
+      for (const section of [ingress, egress]) {
+        if (section === undefined) continue;
+        own.push([section.defaultDenyId, `${name} ${section.path}`]);
+        for (const { id, path } of section.rules) own.push([id, `${name} ${path}`]);
+      }
+  return own;
 }
 
 /** Of a section's default deny and rules, in the order in which they are numbered. */
