@@ -1,106 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type Clock, createLog } from "@x0tta6bl4/core";
-import { expect, onTestFinished, test } from "vitest";
-import { parseAddress } from "../address.ts";
-import { decode } from "./compile/encode.ts";
-import { policyConfigSchema } from "./config.ts";
-import { createReader } from "./documents.ts";
-import { type ApplyRequest, createRepository, type Repository } from "./repository.ts";
-import { openPolicyStore, type PolicyStore } from "./store/store.ts";
-import { ruleClass } from "./tables.ts";
-import { type MemoryEnforcement, memoryEnforcement } from "./testing/memory-enforcement.ts";
-import { worldOf } from "./world.ts";
-
-const config = policyConfigSchema.parse({
-  node_name: "edge-1",
-  node_labels: { role: "db" },
-  members: [{ name: "edge-2", labels: { role: "web" }, addresses: ["10.0.0.2"] }],
-});
-
-const policyText = (name: string, port: number): string => `apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: ${name}}
-spec:
-  endpointSelector: {}
-  ingress:
-  - toPorts: [{ports: [{port: "${port}"}]}]
-`;
-
-const request = (text: string, also: Partial<ApplyRequest> = {}): ApplyRequest => ({
-  files: [{ name: "test.yaml", text }],
-  audit: false,
-  management: true,
-  pin: false,
-  ...also,
-});
-
-interface Fixture {
-  readonly repository: Repository;
-  readonly store: PolicyStore;
-  readonly kernel: MemoryEnforcement;
-  readonly logged: string[];
-  /** Ports that are allowed by what judges now, of all policies; undefined where nothing judges. */
-  ports(): number[] | undefined;
-  pass(ms: number): void;
-  readonly host: { addresses: string[] };
-  /** As after a power cut: what was in memory is gone, also the kernel's. */
-  reboot(): Promise<Fixture>;
-}
-
-/** @param earlier what happened to the kernel before this agent. */
-async function open(
-  folder?: string,
-  earlier?: (kernel: MemoryEnforcement) => Promise<void>,
-): Promise<Fixture> {
-  const place = folder ?? mkdtempSync(join(tmpdir(), "x0-policy-"));
-  if (folder === undefined) onTestFinished(() => rmSync(place, { recursive: true }));
-  let nowMs = 1_800_000_000_000;
-  const clock: Clock = { nowMs: () => nowMs, monotonicNs: () => BigInt(nowMs) * 1_000_000n };
-  const logged: string[] = [];
-  const store = openPolicyStore(join(place, "policy.db"));
-  onTestFinished(() => store.close());
-  const kernel = memoryEnforcement(clock);
-  const host = { addresses: ["10.0.0.1"] };
-  const fixture: Fixture = {
-    store,
-    kernel,
-    logged,
-    host,
-    pass: (ms) => {
-      nowMs += ms;
-    },
-    ports() {
-      const tables = kernel.inForce();
-      if (tables === undefined) return undefined;
-      const { rules } = decode(tables);
-      const allowed = rules.filter((rule) => rule.class === ruleClass.allow && rule.protocol === 6);
-      return allowed.map(({ port }) => port).sort((a, b) => a - b);
-    },
-    reboot: () => open(place),
-    repository: createRepository({
-      config,
-      store,
-      reader: createReader(config),
-      enforcement: kernel,
-      world: () =>
-        worldOf(config, {
-          addresses: host.addresses.map((text) => parseAddress(text) as Uint8Array),
-          workloads: [],
-          names: () => [],
-        }),
-      clock,
-      log: createLog({ level: "debug", format: "text", write: (line) => logged.push(line) }),
-    }),
-  };
-  await earlier?.(kernel);
-  await fixture.repository.start();
-  return fixture;
-}
+import { expect, test } from "vitest";
+import { openRepository, policyText, request } from "./testing/open-repository.ts";
 
 test("what is applied is in force, beside what was, and after a reboot", async () => {
-  const first = await open();
+  const first = await openRepository();
   expect(first.ports()).toBeUndefined();
   expect(await first.repository.apply(request(policyText("a", 80)))).toEqual({
     generation: 1,
@@ -127,7 +29,7 @@ test("what is applied is in force, beside what was, and after a reboot", async (
 });
 
 test("a document that says the same stays as it was applied, and keeps its rules' numbers", async () => {
-  const { repository, pass } = await open();
+  const { repository, pass } = await openRepository();
   await repository.apply(request(policyText("a", 80)));
   const before = repository.status().held;
   pass(1000);
@@ -138,7 +40,7 @@ test("a document that says the same stays as it was applied, and keeps its rules
 });
 
 test("what is not confirmed in time falls back, here as in the kernel", async () => {
-  const { repository, ports, pass, store } = await open();
+  const { repository, ports, pass, store } = await openRepository();
   await repository.apply(request(policyText("a", 80)));
   const change = await repository.apply(request(policyText("b", 443), { confirmWithinMs: 60_000 }));
   expect(change.waiting).toBe(true);
@@ -160,7 +62,7 @@ test("what is not confirmed in time falls back, here as in the kernel", async ()
 });
 
 test("the deadline is told where nobody asked", async () => {
-  const { repository, pass, logged } = await open();
+  const { repository, pass, logged } = await openRepository();
   await repository.apply(request(policyText("a", 80), { confirmWithinMs: 5000 }));
   pass(5000);
   await repository.refresh();
@@ -169,7 +71,7 @@ test("the deadline is told where nobody asked", async () => {
 });
 
 test("confirmed or reverted is settled at once and for good", async () => {
-  const first = await open();
+  const first = await openRepository();
   await first.repository.apply(request(policyText("a", 80)));
   await first.repository.apply(request(policyText("b", 443), { confirmWithinMs: 60_000 }));
   // A power cut while it waits.
@@ -199,7 +101,7 @@ test.each([
     policyText("b", 443).replace("]}]", '], rules: {http: [{path: "/"}]}}]'),
   ],
 ])("%s leaves what was", async (_, code, text) => {
-  const { repository, kernel, ports, store, reboot } = await open();
+  const { repository, kernel, ports, store, reboot } = await openRepository();
   await repository.apply(request(policyText("a", 80)));
   kernel.refuse(code === "X0_FLOWS_KERNEL_CALL");
   await expect(repository.apply(request(text))).rejects.toMatchObject({ code });
@@ -209,7 +111,7 @@ test.each([
 });
 
 test("a disk that takes no more leaves what was, in the kernel too", async () => {
-  const { repository, ports, store } = await open();
+  const { repository, ports, store } = await openRepository();
   await repository.apply(request(policyText("a", 80)));
   const settle = store.settle;
   Object.assign(store, {
@@ -223,7 +125,7 @@ test("a disk that takes no more leaves what was, in the kernel too", async () =>
 });
 
 test("a new address of this host is taken into account, a change of nothing is not", async () => {
-  const fixture = await open();
+  const fixture = await openRepository();
   const { repository, kernel } = fixture;
   await repository.apply(
     request(policyText("a", 80).replace("toPorts: [{ports", "fromEntities: [host]\n    toPorts: [{ports")),
@@ -243,10 +145,10 @@ test("a new address of this host is taken into account, a change of nothing is n
 });
 
 test("what was pinned and nobody remembers ends with the next start", async () => {
-  const before = await open();
+  const before = await openRepository();
   await before.repository.apply(request(policyText("a", 80)));
   const tables = before.kernel.inForce();
-  const next = await open(undefined, async (kernel) => {
+  const next = await openRepository(undefined, async (kernel) => {
     await kernel.swap({
       tables,
       pin: true,
@@ -260,7 +162,7 @@ test("what was pinned and nobody remembers ends with the next start", async () =
 });
 
 test("the world waits for a confirmation, so that the way back stays open", async () => {
-  const fixture = await open();
+  const fixture = await openRepository();
   const { repository, kernel } = fixture;
   const host = policyText("a", 80).replace("toPorts: [{ports", "fromEntities: [host]\n    toPorts: [{ports");
   await repository.apply(request(host, { confirmWithinMs: 5000 }));
@@ -272,7 +174,7 @@ test("the world waits for a confirmation, so that the way back stays open", asyn
 });
 
 test("where nothing can be enforced policies are stored, and put in force as soon as it can be", async () => {
-  const { repository, kernel, ports } = await open();
+  const { repository, kernel, ports } = await openRepository();
   kernel.turnOff({ name: "packets", state: "off", reason: "the process lacks CAP_BPF", hint: "run as root" });
   await repository.apply(request(policyText("a", 80)));
   expect(ports()).toBeUndefined();
@@ -287,7 +189,7 @@ test("where nothing can be enforced policies are stored, and put in force as soo
 });
 
 test("sessions that apply stay, the latest sixteen of them; without management loopback is judged", async () => {
-  const { repository, kernel } = await open();
+  const { repository, kernel } = await openRepository();
   const session = (port: number) => ({
     protocol: 6,
     source: { ip: "192.0.2.1", port },
@@ -308,7 +210,7 @@ test("sessions that apply stay, the latest sixteen of them; without management l
 });
 
 test("stored policies that can no longer be read are said, kept, and in nobody's way", async () => {
-  const first = await open();
+  const first = await openRepository();
   const number = first.store.prepare({
     appliedMs: 0,
     management: true,
