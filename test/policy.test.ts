@@ -332,6 +332,7 @@ test("where packets are not observed policies are kept, and it is said that they
   expect(await at(["apply", "-"], denyAll)).toMatchObject({
     code: 0,
     stdout: expect.stringContaining("added"),
+    stderr: "warning: stored, not in force: turned off by flows.enabled\n",
   });
   expect((await at(["list"])).stderr).toBe(
     "generation 1 is stored, not in force: turned off by flows.enabled\n",

@@ -14,7 +14,6 @@ import type { Enforcement } from "./enforce/service.ts";
 import { inspect } from "./inspect.ts";
 import type { PolicySet, World } from "./model.ts";
 import { resolversOf } from "./resolvers.ts";
-import { ruleNames } from "./rule-names.ts";
 import { namesOfRules, numbered } from "./store/number.ts";
 import { SESSION_ID } from "./store/schema.ts";
 import type { HeldGeneration, PolicyStore, StoredDocument, StoredGeneration } from "./store/store.ts";
@@ -139,7 +138,6 @@ export function createRepository(options: RepositoryOptions): Repository {
     const generation = await canEnforce()?.swap({
       tables: stored.documents.length === 0 ? undefined : compiled.tables,
       pin: stored.pin || config.pin,
-      rules: ruleNames(compiled.set),
       rules: namesOfRules(compiled.set),
       judgeLoopback: !stored.management,
       exempt: { id: SESSION_ID, connections: sessions },
@@ -224,7 +222,6 @@ export function createRepository(options: RepositoryOptions): Repository {
         tables: undefined,
         pin: false,
         rules: [],
-        rules: [],
         judgeLoopback: false,
         exempt: { id: SESSION_ID, connections: [] },
       });
@@ -293,7 +290,9 @@ export function createRepository(options: RepositoryOptions): Repository {
         requireSettled();
         const given = reader.read(request.files, { audit: request.audit, appliedMs: clock.nowMs() });
         const change = await put(merged(held?.stored.documents ?? [], given), request);
-        return { ...change, warnings: warningsOf(given.map(({ name }) => name)) };
+        const reason = off()?.reason;
+        const notInForce = reason === undefined ? [] : [`stored, not in force: ${reason}`];
+        return { ...change, warnings: [...notInForce, ...warningsOf(given.map(({ name }) => name))] };
       }),
     remove: (names, session) =>
       inTurn(async () => {
