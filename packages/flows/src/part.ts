@@ -24,6 +24,7 @@ import { createFlowMetrics } from "./metrics.ts";
 import { flowsCommands } from "./observe/command.ts";
 import { packetCaptures } from "./packets/route.ts";
 import { enforcementService, enforcementSettings } from "./policy/enforce/service.ts";
+import { askRecorded, recordedTraffic } from "./policy/rehearse/service.ts";
 import { missingPrivilege } from "./privilege.ts";
 import { createHistory } from "./rates.ts";
 import type { RecordingContract } from "./recording/contract.ts";
@@ -95,6 +96,13 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
     revert: () => captured().call("revertPolicy", undefined),
     figures: () => captured().call("policyFigures", undefined),
   });
+  services.provide(
+    recordedTraffic,
+    askRecorded(() => {
+      captured();
+      return (threads as Threads).recording.channel;
+    }),
+  );
   const packets = packetCaptures(async () => {
     const { attach, interfaces, excludeInterfaces, namespaces, excludeNamespaces } = captureOptions(config);
     const flows = await captured().call("maps", undefined);
@@ -168,10 +176,7 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
             version: version(),
             startedMs: run,
           }),
-          channel.call(
-            "open",
-            captureOptions(config, services.find(enforcementSettings)?.maxConnections),
-          ),
+          channel.call("open", captureOptions(config, services.find(enforcementSettings)?.maxConnections)),
         ]);
         isOpen = true;
       } catch (error) {

@@ -21,7 +21,7 @@ export const parts: readonly PartEntry[] = [
   {
     name: "policy",
     summary: "Network policies: who may speak to whom",
-    verbs: ["apply", "audit", "check", "confirm", "delete", "list", "reset", "revert", "show"],
+    verbs: ["apply", "audit", "check", "confirm", "delete", "list", "reset", "revert", "show", "suggest"],
     load: async () => (await (await import("@x0tta6bl4/flows")).loadPolicyPart()) as PartDefinition,
   },
 ];

@@ -18,6 +18,8 @@ import { policyCommands } from "./command/command.ts";
 import { type PolicyConfig, policyConfigSchema } from "./config.ts";
 import { enforcementService, enforcementSettings } from "./enforce/service.ts";
 import { createPolicyMetrics } from "./metrics.ts";
+import { rehearsalRoutes } from "./rehearse/routes.ts";
+import { recordedTraffic } from "./rehearse/service.ts";
 import type { Repository, RepositoryStatus } from "./repository.ts";
 import { policyRoutes } from "./routes.ts";
 import type { PolicyStore } from "./store/store.ts";
@@ -121,7 +123,15 @@ function createPolicyPart({
       ended?.store.close();
     },
     health: () => healthOf(running?.repository.status()),
-    routes: policyRoutes({ config, opened }),
+    routes: [
+      ...policyRoutes({ config, opened }),
+      ...rehearsalRoutes({
+        config,
+        nowMs: () => clock.nowMs(),
+        opened,
+        recorded: () => services.find(recordedTraffic),
+      }),
+    ],
   };
 }
 

@@ -1,4 +1,7 @@
-/** `x0 policy check`: what is wrong with files of policies, what they select, and what was hardly meant. */
+/**
+ * `x0 policy check`: what is wrong with files of policies, what they select, and what was hardly meant; with
+ * `--against`, also what they would have dropped.
+ */
 import { type CliContext, jsonLine, table } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
 import { readCheck } from "../check.ts";
@@ -6,27 +9,35 @@ import type { PolicyConfig } from "../config.ts";
 import { describeProblem, exitOf, type Problem } from "../language/problem.ts";
 import type { DocumentAnswer } from "../schema.ts";
 import { hostAddresses, worldOf } from "../world.ts";
-import type { OutputFlags } from "./command.ts";
+import type { CheckFlags } from "./command.ts";
 import { readFiles } from "./files.ts";
 import { selectsText } from "./list.ts";
+import { printRehearsal, refusalOf, rehearsalBy } from "./rehearse.ts";
 
 export async function check(
   this: CliContext,
-  { output }: OutputFlags,
+  flags: CheckFlags,
   ...paths: string[]
 ): Promise<Error | undefined> {
+  const { against, output } = flags;
   const config = (await this.section("policy")) as PolicyConfig;
   const files = await readFiles(this, paths);
   const world = worldOf(config, { addresses: hostAddresses(), workloads: [], names: () => [] });
   const { documents, problems } = readCheck(files, config, world);
-  if (output === "json") {
-    this.stdout.write(jsonLine({ valid: exitOf(problems) === 0, documents, problems }));
-  } else {
+  const valid = exitOf(problems) === 0;
+  if (output === "table") {
     for (const problem of problems) this.stderr.write(`${describeProblem(problem)}\n`);
     if (documents.length > 0)
       this.stdout.write(table(["NAME", "KIND", "SELECTS", "SECTIONS"], documents.map(row)));
   }
-  return failureOf(problems);
+  const rehearsal =
+    valid && against !== undefined ? await rehearsalBy(this, { ...flags, against }, files) : undefined;
+  if (output === "json")
+    this.stdout.write(
+      jsonLine({ valid, documents, problems, ...(rehearsal === undefined ? {} : { rehearsal }) }),
+    );
+  else if (rehearsal !== undefined) printRehearsal(this, rehearsal);
+  return failureOf(problems) ?? (rehearsal === undefined ? undefined : refusalOf(rehearsal));
 }
 
 function row({ name, kind, selects, sections }: Omit<DocumentAnswer, "audit" | "applied">): string[] {

@@ -2,7 +2,8 @@
 import { buildCommand } from "@stricli/core";
 import { type CliContext, parseDuration } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
-import { text } from "../../observe/flags.ts";
+import { integer, text } from "../../observe/flags.ts";
+import type { SuggestFlags } from "./suggest.ts";
 
 export interface OutputFlags {
   readonly output: "table" | "json";
@@ -13,6 +14,13 @@ export interface ApplyFlags extends OutputFlags {
   readonly confirmWithin?: number;
   readonly management: boolean;
   readonly pin: boolean;
+}
+
+export interface CheckFlags extends OutputFlags {
+  readonly against?: string;
+  readonly alone: boolean;
+  readonly management: boolean;
+  readonly top: number;
 }
 
 export interface ResetFlags extends OutputFlags {
@@ -133,17 +141,83 @@ the kernel. Asks first, unless --yes is given.`,
   loader: async () => (await import("./reset.ts")).reset,
 });
 
-const check = buildCommand<OutputFlags, string[], CliContext>({
+const count = (name: string, brief: string, fallback: string, least: number, most: number) =>
+  ({
+    kind: "parsed",
+    parse: (input: string) => integer(name, input, least, most),
+    default: fallback,
+    brief,
+    placeholder: "count",
+  }) as const;
+
+const check = buildCommand<CheckFlags, string[], CliContext>({
   docs: {
-    brief: "Say whether files of policies hold, and what they select here",
+    brief: "Say whether files of policies hold, what they select, and what they would drop",
     fullDescription: `Needs no agent and no privilege. Selectors are held against this node and policy.members of the configuration.
-Exit 1 for what Cilium would not take either, 3 for what it knows and x0 does not enforce; warnings are exit 0.`,
+Exit 1 for what Cilium would not take either, 3 for what it knows and x0 does not enforce; warnings are exit 0.
+--against asks the agent which connections of its history would be dropped if the files were applied beside what is in
+force: by which rule, of which process. It says which hours were really recorded, and which workloads that run now had
+no flow in them. Exit 1 where a connection that worked would be dropped; scans, refused connections and single packets
+that nothing answered are counted, and are no failure.`,
   },
-  parameters: { positional: files, ...plain },
+  parameters: {
+    positional: files,
+    flags: {
+      against: text("Replay the flows recorded since then: 24h, 7d, or an ISO 8601 time", "time"),
+      alone: no("With --against: leave out what is in force"),
+      management: {
+        kind: "boolean",
+        default: true,
+        brief: "With --against: management ports stay reachable, as apply has it",
+      },
+      top: count("top", "With --against: show so many groups", "20", 1, 4096),
+      output,
+    },
+    aliases: { o: "output" },
+  },
   loader: async () => (await import("./check.ts")).check,
 });
 
-export const policyCommands = { apply, audit, check, confirm, delete: remove, list, reset, revert, show };
+const suggest = buildCommand<SuggestFlags, [], CliContext>({
+  docs: {
+    brief: "Write policies that allow what was recorded, and nothing else",
+    fullDescription: `Writes YAML from the agent's history: one document for this node, one for each service and container with flows. Each
+rule carries how many flows it allows and when the last one was. Checked against the same history, nothing is dropped.
+Peers are members by a label that only they share, else by name; names that DNS gave; else addresses, put together only
+where every address of a prefix was met, unless --widen says otherwise. Left out, and said so, are scans, refused
+connections and single packets that nothing answered.`,
+  },
+  parameters: {
+    flags: {
+      from: { kind: "parsed", parse: String, default: "24h", brief: "Flows since then", placeholder: "time" },
+      until: { kind: "parsed", parse: String, default: "now", brief: "Before then", placeholder: "time" },
+      widen: count("widen", "Make of addresses IPv4 prefixes of this length; IPv6: 64 below 32", "32", 8, 32),
+      public: count(
+        "public",
+        "Open a service of this host to the world when more addresses than these used it",
+        "32",
+        1,
+        10_000,
+      ),
+      output: { ...output, brief: "table is YAML; json is one object on one line" },
+    },
+    aliases: { o: "output" },
+  },
+  loader: async () => (await import("./suggest.ts")).suggest,
+});
+
+export const policyCommands = {
+  apply,
+  audit,
+  check,
+  confirm,
+  delete: remove,
+  list,
+  reset,
+  revert,
+  show,
+  suggest,
+};
 
 function deadline(input: string): number {
   const milliseconds = parseDuration(input);

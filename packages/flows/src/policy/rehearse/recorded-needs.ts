@@ -16,6 +16,7 @@ const MOST_ADDRESSES = 1024;
 const MOST_OF_NAME = 64;
 /** Peers of all services: 30 MB. */
 const MOST_NEEDS = 65_536;
+const DNS = 53;
 /** Kinds of attempts that are told of those that came to nothing. */
 const MOST_LEFT_OUT = 10;
 
@@ -94,7 +95,9 @@ export async function recordedNeeds(
     const address = replay.address(peer);
     const isIPv4 = isMappedIPv4(address);
     const isNode = nodes.has(text);
-    const name = isEgress && !isNode && peerName !== "" ? peerName : null;
+    // Who answers for names cannot be known by one: its address is what must be allowed.
+    const isNamed = isEgress && !isNode && peerName !== "" && port !== DNS;
+    const name = isNamed ? peerName : null;
     const kind = isNode ? "node" : name === null ? `world-${isIPv4}` : `name-${isIPv4} ${name}`;
     const whole = service.peers.get(`${kind}\n*`);
     if (whole !== undefined) {

@@ -48,27 +48,30 @@ export function suggest(needs: Needs, world: World, options: SuggestOptions): Su
         about: `What ${name} was asked and asked for`,
         sections,
       });
-    } else
+    } else {
+      const labels = labelsOf.get(subject) ?? {};
+      const [label = subject] = Object.values(labels);
       documents.push({
-        name: nameOf("workload", subject),
-        subject: { kind: "endpoint", labels: labelsOf.get(subject) ?? {} },
-        about: `What ${subject} was asked and asked for`,
+        name: nameOf("workload", label, subject),
+        subject: { kind: "endpoint", labels },
+        about: `What ${label} was asked and asked for`,
         sections,
       });
+    }
   }
   return { yaml: policiesYaml(head(needs), documents), documents };
 }
 
 /** Names hold nothing that an object's name may not have, and those of two workloads differ. */
-function nameOf(kind: "node" | "workload", text: string): string {
+function nameOf(kind: "node" | "workload", text: string, whole = text): string {
   const plain = text
     .toLowerCase()
     .replace(/[^-a-z0-9.]+/g, "-")
     .replace(/(^|\.)[-.]+|[-.]+(\.|$)/g, "$1$2")
     .slice(0, 200)
     .replace(/[-.]+$/, "");
-  const isPlain = plain === text && plain !== "";
-  const suffix = isPlain ? "" : `-${createHash("sha256").update(text).digest("hex").slice(0, 8)}`;
+  const isWhole = plain === whole || /^[0-9a-f]{12}$/.test(plain);
+  const suffix = isWhole ? "" : `-${createHash("sha256").update(whole).digest("hex").slice(0, 8)}`;
   return `suggested-${kind}-${plain}${suffix}`;
 }
 

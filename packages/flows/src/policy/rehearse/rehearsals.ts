@@ -1,0 +1,163 @@
+/** Rehearsals and suggestions as the API asks for them: policies and the world on this side, flows on the other. */
+import { statSync } from "node:fs";
+import { requireMoment } from "../../filter.ts";
+import type { ReplayRange } from "../../history/replay.ts";
+import { protocolName } from "../../protocols.ts";
+import { compile } from "../compile/compile.ts";
+import type { PolicyConfig } from "../config.ts";
+import { createReader, managementOf } from "../documents.ts";
+import { selectsEndpoint } from "../evaluate.ts";
+import { NODE_ENDPOINT, type PolicySet, type World } from "../model.ts";
+import { resolversOf } from "../resolvers.ts";
+import type { StoredDocument } from "../store/store.ts";
+import { coveredHours } from "./covered.ts";
+import { runningOwners } from "./running.ts";
+import type { Rehearsal, RehearseBody, SuggestionAnswer, SuggestQuery } from "./schema.ts";
+import type { RecordedTraffic } from "./service.ts";
+import { suggest } from "./suggest.ts";
+import { allWorkloads, type Owner } from "./workloads.ts";
+
+export interface Surroundings {
+  readonly config: PolicyConfig;
+  readonly recorded: RecordedTraffic;
+  /** What is applied now. */
+  readonly documents: readonly StoredDocument[];
+  readonly world: World;
+  readonly nowMs: number;
+  /** Default: those of this host. */
+  readonly running?: () => readonly Owner[];
+  /** Inode of the namespace whose packets are judged; default: this process's. */
+  readonly netns?: number;
+}
+
+/** @throws what is wrong with the files, X0_FLOWS_INVALID_FILTER, X0_FLOWS_REPLAY_ENDED, X0_POLICY_TOO_LARGE */
+export async function rehearsalOf(
+  { config, recorded, documents, world, nowMs, running = runningOwners, netns = ownNetns() }: Surroundings,
+  { files, alone, management, since, until, top }: RehearseBody,
+  signal: AbortSignal,
+): Promise<Rehearsal> {
+  const range = rangeOf(since, until, nowMs);
+  const reader = createReader(config);
+  const given = reader.read(files, { audit: false, appliedMs: nowMs });
+  const isGiven = new Set(given.map(keyOf));
+  const kept = alone ? [] : documents.filter((document) => !isGiven.has(keyOf(document)));
+  const set = reader.setOf([...kept, ...given]);
+  const owners = running();
+  const workloads = allWorkloads(world.workloads, [...(await recorded.owners(range, signal)), ...owners]);
+  const whole = { ...world, workloads };
+  const rules = rulesOf(set);
+  const managing = management ? { ...managementOf(config), id: rules.size + 1 } : undefined;
+  const result = await recorded.rehearse(
+    {
+      ...range,
+      netns,
+      tables: compile(set, whole, managing),
+      workloads: workloads.map(({ key, endpoint }) => ({ key, endpoint })),
+      top,
+    },
+    signal,
+  );
+  const { counts, covers, groups, missing } = result;
+  const ruleOf = (id: number) => rules.get(id) ?? { policy: "", path: "" };
+  const nameOf = (endpoint: number): string =>
+    endpoint === NODE_ENDPOINT
+      ? world.node.name
+      : (workloads.find((one) => one.endpoint === endpoint)?.name ?? "");
+  const seen = new Set(result.seen);
+  const isRunning = new Set([
+    ...world.workloads.map(({ name }) => name),
+    ...allWorkloads([], owners).map(({ key }) => key),
+  ]);
+  return {
+    covers,
+    asked: { from: iso(range.sinceMs), to: iso(range.untilMs) },
+    hours: coveredHours(covers),
+    judged: counts.judged,
+    denied: counts.denied,
+    audited: counts.audited,
+    attempts: counts.attempts,
+    unasked: counts.unasked,
+    rules: result.rules.map(({ rule, decision, flows }) => ({ ...ruleOf(rule), decision, flows })),
+    groups: groups.map(({ rule, endpoint, protocol, ...group }) => ({
+      ...ruleOf(rule),
+      endpoint: nameOf(endpoint),
+      protocol: protocolName(protocol),
+      ...group,
+    })),
+    missing,
+    unseen: workloads
+      .filter(({ key }) => isRunning.has(key) && !seen.has(key))
+      .map(({ name, endpoint }) => ({
+        name,
+        selected: set.policies.some(({ specs }) =>
+          specs.some((spec) => selectsEndpoint(spec, whole, endpoint)),
+        ),
+      })),
+  };
+}
+
+/** @throws as `rehearsalOf` */
+export async function suggestionOf(
+  { config, recorded, world, nowMs, netns = ownNetns() }: Surroundings,
+  { since, until, widen, publicAddresses }: SuggestQuery,
+  signal: AbortSignal,
+): Promise<SuggestionAnswer> {
+  const nodes = [world.node, ...world.members].flatMap(({ addresses }) => addresses);
+  const needs = await recorded.needs(
+    { ...rangeOf(since, until, nowMs), netns, nodes, limits: { publicAddresses } },
+    signal,
+  );
+  const { yaml, documents } = suggest(needs, world, {
+    widening: { ipv4: widen, ipv6: widen < 32 ? 64 : 128 },
+    resolvers: resolversOf(config),
+  });
+  const { covers, flows, attempts, beyond, unasked } = needs;
+  return {
+    covers,
+    hours: coveredHours(covers),
+    yaml,
+    flows,
+    attempts,
+    beyond,
+    unasked,
+    policies: documents.map(({ name, sections }) => ({
+      name,
+      rules: sections.flatMap(({ isEgress, rules }) =>
+        rules.map((rule, index) => ({
+          path: `spec.${isEgress ? "egress" : "ingress"}[${index}]`,
+          flows: rule.flows,
+          last: rule.flows === 0 ? null : iso(rule.lastMs),
+        })),
+      ),
+    })),
+  };
+}
+
+function rangeOf(since: string, until: string, nowMs: number): ReplayRange {
+  const sinceMs = requireMoment("since", since, nowMs);
+  return { sinceMs, untilMs: Math.max(sinceMs, requireMoment("until", until, nowMs)) };
+}
+
+/** By id: rules, and the sections that turn on default deny. */
+function rulesOf({ policies }: PolicySet): Map<number, { policy: string; path: string }> {
+  const rules = new Map<number, { policy: string; path: string }>();
+  for (const { name, specs } of policies)
+    for (const section of specs.flatMap(({ ingress, egress }) => [ingress, egress])) {
+      if (section === undefined) continue;
+      rules.set(section.defaultDenyId, { policy: name, path: section.path });
+      for (const { id, path } of section.rules) rules.set(id, { policy: name, path });
+    }
+  return rules;
+}
+
+function keyOf({ kind, name }: Pick<StoredDocument, "kind" | "name">): string {
+  return `${kind} ${name}`;
+}
+
+function ownNetns(): number {
+  return statSync("/proc/thread-self/ns/net").ino;
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

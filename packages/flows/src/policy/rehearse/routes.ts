@@ -1,0 +1,63 @@
+import type { Route } from "@x0tta6bl4/core";
+import { flowsFail } from "../../errors.ts";
+import type { PolicyConfig } from "../config.ts";
+import type { Repository } from "../repository.ts";
+import { APPLY_BYTES } from "../schema.ts";
+import type { Surroundings } from "./rehearsals.ts";
+import {
+  type RehearseBody,
+  rehearsalSchema,
+  rehearseBodySchema,
+  type SuggestQuery,
+  suggestionSchema,
+  suggestQuerySchema,
+} from "./schema.ts";
+import type { RecordedTraffic } from "./service.ts";
+
+interface RehearsalSources {
+  readonly config: PolicyConfig;
+  readonly nowMs: () => number;
+  /** @throws X0_FLOWS_POLICY_OFF */
+  opened(): { readonly repository: Repository };
+  /** Undefined where no part of this node records flows. */
+  recorded(): RecordedTraffic | undefined;
+}
+
+/** Both look at every flow of the time, which takes seconds a million; they end when the client goes. */
+export function rehearsalRoutes({ config, nowMs, opened, recorded }: RehearsalSources): readonly Route[] {
+  const surroundings = (): Surroundings => {
+    const traffic = recorded();
+    if (traffic === undefined)
+      throw flowsFail("X0_FLOWS_OFF", "no part of this node records flows", { hint: "x0 doctor" });
+    const { held, waiting, world } = opened().repository.status();
+    const { documents = [] } = (waiting?.held ?? held)?.stored ?? {};
+    return { config, recorded: traffic, documents, world, nowMs: nowMs() };
+  };
+  return [
+    {
+      kind: "json",
+      method: "POST",
+      path: "/api/v1/policy/rehearse",
+      summary: "Which recorded connections would be dropped if documents were applied, by which rule",
+      body: rehearseBodySchema,
+      maxBodyBytes: APPLY_BYTES,
+      response: rehearsalSchema,
+      async handle({ body, signal }) {
+        const { rehearsalOf } = await import("./rehearsals.ts");
+        return rehearsalOf(surroundings(), body as RehearseBody, signal);
+      },
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: "/api/v1/policy/suggest",
+      summary: "Documents that allow all recorded connections, and nothing else",
+      query: suggestQuerySchema,
+      response: suggestionSchema,
+      async handle({ query, signal }) {
+        const { suggestionOf } = await import("./rehearsals.ts");
+        return suggestionOf(surroundings(), query as SuggestQuery, signal);
+      },
+    },
+  ];
+}
