@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { applications } from "./application.ts";
+import { verdicts } from "./verdicts.ts";
 
 const address = z.object({
   ip: z.string().describe("IPv4 or IPv6 address"),
@@ -48,7 +49,16 @@ export const flowSchema = z.object({
   place: z.enum(["local", "forwarded", "loopback"]),
   netns: z.number().int().describe("inode of the network namespace, as lsns -t net prints it; 0 in a replay"),
   interface: z.string().describe("where the first packet was counted"),
-  verdict: z.enum(["forwarded"]).describe("what was decided about it; policy adds values"),
+  verdict: z
+    .enum(verdicts)
+    .describe("dropped where a policy denies it; audit where one would, were it not in audit"),
+  rule: z
+    .object({
+      policy: z.string().describe("name of the policy; empty for what stays reachable whatever policies say"),
+      path: z.string().describe("of the rule in it, or of the section that turned on default deny"),
+    })
+    .nullable()
+    .describe("what decided; null where no policy has a say"),
   bytes: counters.describe("layer-3 bytes on the wire"),
   packets: counters,
   tcpFlags: z.array(z.string()).describe("all TCP flags seen, in the order FIN SYN RST PSH ACK URG ECE CWR"),

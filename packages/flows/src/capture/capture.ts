@@ -157,6 +157,7 @@ export function openCapture(
     namespaceInode: kernel.attachments.namespaceInode,
     interfaceName: kernel.attachments.interfaceName,
     process: processes.get,
+    rule: (verdict) => enforcement.rule(verdict),
   };
   const reasons = kernelDropReasons();
   kernel.watchDrops(reasons);

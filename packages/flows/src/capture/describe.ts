@@ -16,6 +16,8 @@ export interface Names {
   namespaceInode(number: number): number;
   interfaceName(namespace: number, index: number): string;
   process(low: number, high: number): FlowProcess | null;
+  /** The rule of a verdict as records name it; undefined for none. */
+  rule(verdict: number): string | undefined;
 }
 
 export function placeOf(flags: number): Place {

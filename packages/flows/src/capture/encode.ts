@@ -4,6 +4,7 @@
  */
 import type { FlowProcess } from "../flow.ts";
 import { flowFlag } from "../generated/layout.ts";
+import { verdictIndex } from "../policy/enforce/verdict.ts";
 import { type Coverage, places, RECORD_WORDS, type RecordBatch, recordWord } from "../recording/record.ts";
 import { directionOf, type Names, placeOf } from "./describe.ts";
 import { namespaceOf, openedBySecond, protocolOf, type Raw, u64, word } from "./table.ts";
@@ -112,11 +113,13 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
       const ports = from[key + word.port] as number;
       const start = names.wallMs(u64(from, flow + word.firstNs));
       const isOpen = isActive && (flags & flowFlag.closed) === 0;
+      const verdict = from[flow + word.verdict] as number;
       locate(namespaceOf(kind), from[flow + word.ifindex] as number);
       words[base + recordWord.kind] =
         change |
         (isOpen ? 0x100 : 0) |
         (places.indexOf(placeOf(flags)) << 16) |
+        (verdictIndex(verdict) << 20) |
         (directionOf(flags, source) === "egress" ? 1 << 24 : 0);
       words[base + recordWord.netns] = inode;
       doubles[half + recordWord.idF64 / 2] = u64(from, flow + word.id);
@@ -169,7 +172,7 @@ export function createBatchWriter(names: Names, capacity = 64): BatchWriter {
       const { translated } = learned;
       words[base + recordWord.translatedPorts] = translated?.ports ?? 0;
       words[base + recordWord.translation] = translated === undefined ? 0 : translations.length;
-      words[base + recordWord.translation + 1] = 0;
+      words[base + recordWord.ruleString] = verdict === 0 ? 0 : stringOf(names.rule(verdict));
       if (translated !== undefined) translations.push(translated);
     },
     take(coverage) {

@@ -22,6 +22,7 @@ function rig(options: { readonly active?: boolean; readonly packets?: () => numb
     wallMs: () => 0,
     namespaceInode: () => 1,
     interfaceName: () => "eth0",
+    rule: () => undefined,
     process: () => null,
   });
   const recorder = createRecorder({

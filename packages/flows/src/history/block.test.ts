@@ -64,7 +64,13 @@ const anyFlow: fc.Arbitrary<Flow> = fc.record({
   place: fc.constantFrom("local" as const, "forwarded" as const, "loopback" as const),
   netns: fc.nat(2 ** 32 - 1),
   interface: fc.oneof(text, fc.constant("")),
-  verdict: fc.constant("forwarded" as const),
+  verdict: fc.constantFrom("forwarded", "audit", "dropped"),
+  rule: fc.option(
+    fc.record({
+      policy: fc.constantFrom("web", "team/db", ""),
+      path: fc.constantFrom("spec.ingress[0]", "a b"),
+    }),
+  ),
   bytes: counters,
   packets: counters,
   tcpFlags: fc.constantFrom([], ["SYN"], ["FIN", "SYN", "ACK"], ["RST", "CWR"]),

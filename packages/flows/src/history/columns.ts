@@ -46,6 +46,7 @@ export const columnNames = [
   "requestLatency",
   "translatedPorts",
   "translation",
+  "rule",
 ] as const;
 
 export type ColumnName = (typeof columnNames)[number];
@@ -87,7 +88,7 @@ export const olderColumnGroups: readonly (readonly number[])[] = [
   [column.sourceName, column.destinationName, column.serverName],
   [column.process, column.peerProcess],
   [column.id],
-  coldColumns,
+  coldColumns.filter((index) => index !== column.rule),
 ];
 
 export type Columns = readonly Float64Array[];
@@ -127,6 +128,7 @@ const strings: readonly (readonly [number, number])[] = [
   [column.destinationName, recordWord.destinationNameString],
   [column.serverName, recordWord.serverNameString],
   [column.dropReason, recordWord.dropReasonString],
+  [column.rule, recordWord.ruleString],
 ];
 
 const counters: readonly (readonly [number, number])[] = [

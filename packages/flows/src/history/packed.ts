@@ -81,6 +81,7 @@ export const dictionaryOf: ReadonlyMap<number, "addresses" | (typeof listNames)[
   [column.serverName, "strings"],
   [column.interface, "strings"],
   [column.dropReason, "strings"],
+  [column.rule, "strings"],
   [column.process, "processes"],
   [column.peerProcess, "processes"],
   [column.translation, "translations"],
@@ -99,15 +100,22 @@ export function parseHeader(count: number, checked: string): Header {
     throw new RangeError("a block's header is damaged");
   if (!Number.isInteger(count) || count < 1 || count > limits.rows) throw new RangeError(`${count} rows`);
   const header = JSON.parse(text) as Partial<Header> | null;
+  const columns = withRule(header?.columns);
   if (
-    !isList(header?.columns, columnNames.length, isShape) ||
+    !isList(columns, columnNames.length, isShape) ||
     !isList(header?.groups, groupsOf({ groups: header?.groups ?? [] }).length - 1, isSize) ||
     !isList(header?.dictionaries, 1 + listNames.length, isSize) ||
     !isSize(header?.addresses) ||
     (header?.addresses as number) > limits.entries
   )
     throw new RangeError("a block's header is damaged");
-  return header as Header;
+  return { ...(header as Header), columns };
+}
+
+/** Blocks of before there were policies have no rules. */
+function withRule(columns: unknown): ColumnShape[] {
+  if (!Array.isArray(columns) || columns.length !== column.rule) return columns as ColumnShape[];
+  return [...columns, [0, 0, form.values]];
 }
 
 function isSize(size: unknown): boolean {

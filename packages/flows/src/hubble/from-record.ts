@@ -8,15 +8,19 @@ import type { FlowProcess } from "../flow.ts";
 import { protocolNumbers, tcpFlag, tcpFlags } from "../protocols.ts";
 import {
   changes,
+  placeOf,
   RECORD_WORDS,
   type RecordBatch,
   type RecordReader,
   recordWord,
+  ruleOf,
+  verdictOf,
 } from "../recording/record.ts";
 import type { Values } from "./codec.ts";
 import { type Endpoint, localEndpoint, worldEndpoint } from "./endpoint.ts";
 import { answerOf, icmpName } from "./icmp-name.ts";
 import {
+  dropReason,
   eventType,
   flowType,
   ipVersion,
@@ -108,14 +112,14 @@ export function flowOfSighting(
   const sides = sidesOf(batch, words, index);
   const [source, destination] = isReply ? [sides[1], sides[0]] : sides;
   const time = timeOf(words, doubles, index, which);
-  const point = pointOf((kind >>> 16) & 0xff, isEgress !== isReply);
+  const point = pointOf(placeOf(kind), isEgress !== isReply);
   const { l4, summary } = layer4(words, base, isReply, which);
   const interfaceName = batch.strings[at(recordWord.interfaceString)] as string;
   return {
     time,
     uuid: uuidOf(time, which, doubles[(base + recordWord.idF64) / 2] as number, 0),
     emitter: { name: "x0tta6bl4", version },
-    verdict: verdict.numbers["FORWARDED"],
+    ...judgement(batch, words, base, isEgress),
     IP: {
       source: source.ip,
       source_xlated: isReply ? undefined : translatedSource(batch, words, base, source.ip),
@@ -138,6 +142,33 @@ export function flowOfSighting(
     interface: interfaceName === "" ? undefined : { name: interfaceName },
     socket_cookie: cookieOf(words, base),
     Summary: summary,
+  };
+}
+
+/** In the order of `verdicts`. */
+const hubbleVerdicts = ["FORWARDED", "AUDIT", "DROPPED"] as const;
+const DROPPED = 2;
+
+/** What policy decided, and which one. */
+function judgement({ strings }: RecordBatch, words: Uint32Array, base: number, isEgress: boolean): Values {
+  const decided = verdictOf(words[base + recordWord.kind] as number);
+  const denied = dropReason.numbers["POLICY_DENIED"];
+  const told = {
+    verdict: verdict.numbers[hubbleVerdicts[decided] as (typeof hubbleVerdicts)[number]],
+    ...(decided === DROPPED ? { drop_reason: denied, drop_reason_desc: denied } : {}),
+  };
+  const string = words[base + recordWord.ruleString] as number;
+  const rule = string === 0 ? null : ruleOf(strings[string] as string);
+  if (rule === null) return told;
+  const slash = rule.policy.indexOf("/");
+  const policy = {
+    name: rule.policy.slice(slash + 1),
+    namespace: slash < 0 ? undefined : rule.policy.slice(0, slash),
+    kind: slash < 0 ? "CiliumClusterwideNetworkPolicy" : "CiliumNetworkPolicy",
+  };
+  return {
+    ...told,
+    [`${isEgress ? "egress" : "ingress"}_${decided === 0 ? "allowed" : "denied"}_by`]: [policy],
   };
 }
 
@@ -176,7 +207,7 @@ export function endpointsOf(
   const base = index * RECORD_WORDS;
   const kind = words[base + recordWord.kind] as number;
   return endpointsOfFlow(
-    (kind >>> 16) & 0xff,
+    placeOf(kind),
     kind >>> 24 !== 0,
     processes[words[base + recordWord.process] as number] ?? null,
     processes[words[base + recordWord.peerProcess] as number] ?? null,

@@ -6,8 +6,9 @@
 import { hubbleMetrics } from "@x0tta6bl4/telemetry";
 import type { FlowEvent } from "../event.ts";
 import { protocolNumbers } from "../protocols.ts";
-import { RECORD_WORDS, type RecordReader, recordWord } from "../recording/record.ts";
+import { RECORD_WORDS, type RecordReader, recordWord, verdictOf } from "../recording/record.ts";
 import type { Sample } from "../recording/sink.ts";
+import { verdicts } from "../verdicts.ts";
 import type { Values } from "./codec.ts";
 import { flowOfEvent, flowsInEvent } from "./from-event.ts";
 import { type Emitter, flowOfSighting, ofDestination, shownFlags, sightingsOf } from "./from-record.ts";
@@ -16,6 +17,7 @@ import type { MetricChoice } from "./metric-options.ts";
 import { type Count, createSeries } from "./metric-series.ts";
 import { lossesOf } from "./order.ts";
 
+const FORWARDED = verdicts.indexOf("forwarded");
 /** Shapes that are remembered; beyond them, which only strange types of ICMP cause, they are learned anew. */
 const MAX_SHAPES = 8192;
 /** Observations that wait for the main thread: a second of ten thousand requests a second, twice. */
@@ -38,7 +40,8 @@ export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: E
   const byFlow = handlers.filter((handler) => !handler.byShape && handler.byPort === undefined);
   const observing = handlers.filter((handler) => handler.observe !== undefined);
   const lostEvents = createSeries(hubbleMetrics.lostEvents, []);
-  const shapes = new Map<number, readonly Count[]>();
+  /** By verdict: with it a shape would not fit in 30 bits. */
+  const shapesOf = verdicts.map(() => new Map<number, readonly Count[]>());
   let pending: Observation[] = [];
 
   const lost = (source: string, count: number): void => {
@@ -49,6 +52,8 @@ export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: E
   };
   const countShape = (records: RecordReader, index: number, which: number): void => {
     const shape = shapeOf(records.words, index, which);
+    const verdict = verdictOf(records.words[index * RECORD_WORDS + recordWord.kind] as number);
+    const shapes = shapesOf[verdict] as Map<number, readonly Count[]>;
     let counts = shapes.get(shape);
     if (counts === undefined) {
       if (shapes.size >= MAX_SHAPES) shapes.clear();
@@ -61,6 +66,7 @@ export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: E
 
   const countOpening = ({ words }: RecordReader, index: number): void => {
     const base = index * RECORD_WORDS;
+    if (verdictOf(words[base + recordWord.kind] as number) !== FORWARDED) return;
     const protocol = (words[base + recordWord.protocol] as number) & 0xff;
     const port = hasPorts(protocol) ? (words[base + recordWord.ports] as number) >>> 16 : 0;
     for (const countOf of byPort) {

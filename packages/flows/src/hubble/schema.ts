@@ -212,6 +212,14 @@ const layer7Message = message("Layer7", {
 
 const interfaceMessage = message("NetworkInterface", { index: [1, "uint32"], name: [2, "string"] });
 
+const policyMessage = message("Policy", {
+  name: [1, "string"],
+  namespace: [2, "string"],
+  labels: [3, "string", "repeated"],
+  revision: [4, "uint64"],
+  kind: [5, "string"],
+});
+
 export const flowMessage: Message = message("Flow", {
   time: [1, "timestamp"],
   uuid: [34, "string"],
@@ -246,6 +254,10 @@ export const flowMessage: Message = message("Flow", {
   is_reply: [26, { wrapped: "bool" }],
   interface: [28, { message: interfaceMessage }],
   socket_cookie: [32, "uint64"],
+  egress_allowed_by: [21_001, { message: policyMessage }, "repeated"],
+  ingress_allowed_by: [21_002, { message: policyMessage }, "repeated"],
+  egress_denied_by: [21_004, { message: policyMessage }, "repeated"],
+  ingress_denied_by: [21_005, { message: policyMessage }, "repeated"],
   Summary: [100_000, "string"],
   extensions: [150_000, "anyString"],
 });

@@ -67,6 +67,7 @@ const stringWords = [
   recordWord.sourceNameString,
   recordWord.destinationNameString,
   recordWord.serverNameString,
+  recordWord.ruleString,
   recordWord.dropReasonString,
 ];
 

@@ -6,6 +6,7 @@ import { parseAddress } from "../address.ts";
 import { applications } from "../application.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { isEcho, protocolNumber, protocolNumbers, tcpFlags } from "../protocols.ts";
+import { verdicts } from "../verdicts.ts";
 import { type Coverage, changes, places, RECORD_WORDS, type RecordBatch, recordWord } from "./record.ts";
 
 /** A flow with what a record says beyond it. */
@@ -46,6 +47,7 @@ export function batchOf(
       changes.indexOf(change) |
         (flow.state === "active" ? 0x100 : 0) |
         (places.indexOf(flow.place) << 16) |
+        (verdicts.indexOf(flow.verdict) << 20) |
         (flow.direction === "egress" ? 1 << 24 : 0),
     );
     set(recordWord.netns, flow.netns);
@@ -61,6 +63,8 @@ export function batchOf(
     );
     set(recordWord.protocol, protocol | (sourceFlags << 8) | (destinationFlags << 16));
     if (flow.icmp !== null) set(recordWord.icmp, (flow.icmp.type << 8) | flow.icmp.code);
+    if (flow.rule !== null)
+      set(recordWord.ruleString, strings.number(`${flow.rule.policy} ${flow.rule.path}`));
     set(recordWord.interfaceString, strings.number(flow.interface));
     const { earlier } = recorded;
     for (const [word, value] of [

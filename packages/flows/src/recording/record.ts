@@ -7,10 +7,11 @@ import { formatAddress } from "../address.ts";
 import { applications } from "../application.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { isEcho, protocolName, protocolNumbers, tcpFlagNames } from "../protocols.ts";
+import { verdicts } from "../verdicts.ts";
 
 /** Words of 32 bits; those named here with `F64` are doubles and lie at even words. */
 export const recordWord = {
-  /** `changes` index, state (1 = active) << 8, place << 16, direction (1 = egress) << 24. */
+  /** `changes` index, state (1 = active) << 8, place << 16, `verdicts` index << 20, direction (1 = egress) << 24. */
   kind: 0,
   /** Inode of the namespace. */
   netns: 1,
@@ -61,9 +62,28 @@ export const recordWord = {
   translatedPorts: 53,
   /** Index into `translations`, 0 for none. */
   translation: 54,
+  /** Name of the policy that decided, a space, path of the rule in it. */
+  ruleString: 55,
 } as const;
 
 export const RECORD_WORDS = 56;
+
+/** Index into `places`. */
+export function placeOf(kind: number): number {
+  return (kind >>> 16) & 0xf;
+}
+
+/** Index into `verdicts`. */
+export function verdictOf(kind: number): number {
+  return (kind >>> 20) & 0xf;
+}
+
+/** Names of policies have no spaces. */
+export function ruleOf(text: string | null): Flow["rule"] {
+  if (text === null) return null;
+  const space = text.indexOf(" ");
+  return { policy: text.slice(0, space), path: text.slice(space + 1) };
+}
 
 export const changes = ["start", "update", "end"] as const;
 export const places = ["local", "forwarded", "loopback"] as const;
@@ -162,10 +182,11 @@ export function flowOfRecord(batch: RecordBatch, doubles: Float64Array, index: n
         }
       : null,
     direction: kind >>> 24 ? "egress" : "ingress",
-    place: places[(kind >>> 16) & 0xff] as Flow["place"],
+    place: places[placeOf(kind)] as Flow["place"],
     netns: at(recordWord.netns),
     interface: string(recordWord.interfaceString) ?? "",
-    verdict: "forwarded",
+    verdict: verdicts[verdictOf(kind)] as Flow["verdict"],
+    rule: ruleOf(string(recordWord.ruleString)),
     bytes: { sent: double(recordWord.sentBytesF64), received: double(recordWord.receivedBytesF64) },
     packets: { sent: double(recordWord.sentPacketsF64), received: double(recordWord.receivedPacketsF64) },
     tcpFlags: tcpFlagNames(flags & 0xff),

@@ -4,7 +4,7 @@ import type { FlowProcess } from "../flow.ts";
 import type { Block } from "../history/block.ts";
 import { column } from "../history/columns.ts";
 import { protocolName, protocolNumbers } from "../protocols.ts";
-import { places } from "../recording/record.ts";
+import { placeOf, places } from "../recording/record.ts";
 
 export type Traffic = { flows: number; bytes: number; packets: number };
 
@@ -171,7 +171,7 @@ function merge<Detail>(
 
 /** Opened by this host to another, or passed on. */
 function isOutward(kind: number): boolean {
-  const place = places[(kind >>> 16) & 0xff];
+  const place = places[placeOf(kind)];
   return place === "forwarded" || (place === "local" && kind >>> 24 === 1);
 }
 

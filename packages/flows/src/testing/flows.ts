@@ -4,6 +4,7 @@ import { applications } from "../application.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { nothingLearned } from "../learned.ts";
 import { tcpFlags } from "../protocols.ts";
+import { verdicts } from "../verdicts.ts";
 
 /** A complete flow: an HTTPS connection of curl, but for what is given. */
 export function testFlow(given: Partial<Flow> = {}): Flow {
@@ -99,6 +100,11 @@ function mixedFlow(random: Random, index: number, startMs: number): Flow {
     place: one(["local", "local", "forwarded", "loopback"]),
     netns: one([4_026_531_840, 4_026_532_008]),
     interface: one(["eth0", "wlan0", "lo"]),
+    verdict: one(verdicts),
+    rule: sometimes(() => ({
+      policy: one(["web", "team/db"]),
+      path: one(["spec.ingress[0]", "spec.egress"]),
+    })),
     packets,
     bytes: {
       sent: packets.sent * (40 + random.below(1400)),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type CliContext, jsonLine, messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
-import { removePinned } from "../enforce/pinned.ts";
+import { ownFolder, removePinned } from "../enforce/pinned.ts";
 import { openPolicyStore } from "../store/store.ts";
 import type { ResetFlags } from "./command.ts";
 import { ask, isYes } from "./question.ts";
@@ -15,9 +15,11 @@ const AGENT_MS = 10_000;
 export async function reset(this: CliContext, { yes, output }: ResetFlags): Promise<void> {
   if (!yes) await confirmed(this);
   const byAgent = await throughAgent(this);
-  const ended = byAgent ?? withoutAgent(this);
-  const unpinned = removePinned();
-  const result = { agent: byAgent !== undefined, removed: ended, unpinned };
+  // An agent takes its own names away; this user may not be allowed to.
+  const unpinned = byAgent === undefined ? removePinned(ownFolder()) : 0;
+  // Last: whatever state the store is in, the way in is open by then.
+  const removed = byAgent ?? withoutAgent(this);
+  const result = { agent: byAgent !== undefined, removed, unpinned };
   if (output === "json") this.stdout.write(jsonLine(result));
   else this.stdout.write(resultText(result));
 }

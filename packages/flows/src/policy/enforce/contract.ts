@@ -18,6 +18,8 @@ export interface SwapRequest {
   readonly pin: boolean;
   /** Whether loopback is judged too. */
   readonly judgeLoopback: boolean;
+  /** What ids of verdicts stand for: the policy's name, a space, the rule's path. */
+  readonly rules: readonly (readonly [id: number, rule: string])[];
   /** Sessions that pass whatever the policy says, and the id of their verdicts. */
   readonly exempt: { readonly id: number; readonly connections: readonly Tuple[] };
 }

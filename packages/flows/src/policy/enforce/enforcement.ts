@@ -9,9 +9,12 @@ import type { EnforcementFigures, SwapRequest } from "./contract.ts";
 import { type GenerationMaps, type Generations, openGenerations } from "./generations.ts";
 import { olderConnections } from "./older-connections.ts";
 import type { PinnedMap, Pins } from "./pins.ts";
+import { readVerdict } from "./verdict.ts";
 import { createVerdictSums, type VerdictSums } from "./verdict-sums.ts";
 
 const MOST_EXEMPT = 256;
+/** Of all generations since the start; ten times what one is made for. */
+const MOST_RULES = 100_000;
 /** A read of the flow table comes in that time, also of a crowded one. */
 const SWEEP_GRACE_MS = 30_000;
 const SWEEP_MS = 10_000;
@@ -20,6 +23,8 @@ export type EnforcementMaps = GenerationMaps & Readonly<Record<PinnedMap | "poli
 
 export interface KernelEnforcement {
   readonly sums: VerdictSums;
+  /** The rule of a verdict as records name it; undefined for none. */
+  rule(verdict: number): string | undefined;
   /** Whether a policy was ever in force. */
   readonly isJudging: boolean;
   /** @throws X0_FLOWS_KERNEL_CALL; what was in force stays then */
@@ -51,6 +56,7 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
   const { maps, nowMs, nowTicks, ticksOf, pins } = options;
   const ages = { grace: ticksOf(SWEEP_GRACE_MS), idle: ticksOf(options.tcpIdleMs) };
   const sums = createVerdictSums();
+  const rules = new Map<number, string>();
   let opened: { readonly generations: Generations; readonly connections: Connections } | undefined;
   let sweptMs = nowMs();
   let isJudging = false;
@@ -79,7 +85,11 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
     get isJudging() {
       return isJudging;
     },
-    swap({ tables, confirmWithinMs, judgeLoopback, exempt, pin }) {
+    rule: (verdict) => rules.get(readVerdict(verdict).id),
+    swap({ tables, confirmWithinMs, judgeLoopback, exempt, pin, rules: named }) {
+      // Flows carry verdicts of the generations before for a while.
+      if (rules.size > MOST_RULES) rules.clear();
+      for (const [id, rule] of named) rules.set(id, rule);
       const { generations } = open();
       if (tables !== undefined) begin();
       writeExempt(libc, maps.exempt, exempt);

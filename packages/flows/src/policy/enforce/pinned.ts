@@ -1,17 +1,22 @@
-import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { readdirSync, rmdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
 
-/** Where `--pin` gives names to what has to outlive the agent. */
-export const pinFolder = "/sys/fs/bpf/x0tta6bl4";
+/**
+ * Where `--pin` gives names to what has to outlive the agent. Agents in other network namespaces have folders of their
+ * own.
+ */
+export function ownFolder(): string {
+  return `/sys/fs/bpf/x0tta6bl4/net-${statSync("/proc/thread-self/ns/net").ino}`;
+}
 
 /**
  * Takes the names away from what an agent pinned: links without a name and without a process are detached by the
  * kernel. @returns how many there were
  * @throws X0_FLOWS_POLICY_PINNED
  */
-export function removePinned(folder = pinFolder): number {
+export function removePinned(folder: string): number {
   try {
     return removeBelow(folder);
   } catch (error) {

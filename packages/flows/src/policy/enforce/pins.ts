@@ -10,7 +10,7 @@ import { flowsFail } from "../../errors.ts";
 import { updateLink } from "../../kernel/bpf.ts";
 import type { Libc } from "../../kernel/libc.ts";
 import { openPinned, pin } from "../../kernel/pins.ts";
-import { pinFolder, removePinned } from "./pinned.ts";
+import { ownFolder, removePinned } from "./pinned.ts";
 
 /** The state of policy; all else begins anew with each agent. */
 export const pinnedMaps = ["policy", "generations", "connections", "exempt", "admitted"] as const;
@@ -103,11 +103,6 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
       for (const map of opened.values()) libc.close(map);
     },
   };
-}
-
-/** Agents in other network namespaces have folders of their own. */
-export function ownFolder(): string {
-  return join(pinFolder, `net-${statSync("/proc/thread-self/ns/net").ino}`);
 }
 
 function mountIfMissing(): void {

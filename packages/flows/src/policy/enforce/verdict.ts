@@ -10,6 +10,12 @@ export interface KernelVerdict {
   readonly id: number;
 }
 
+/** Index into `verdicts`. */
+export function verdictIndex(word: number): number {
+  const decision = word >>> 30;
+  return decision < 2 ? 0 : decision - 1;
+}
+
 export function readVerdict(word: number): KernelVerdict {
   return { decision: decisions[word >>> 30], id: word & 0x0fff_ffff };
 }
