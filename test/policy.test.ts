@@ -138,9 +138,14 @@ test("in audit nothing is denied, and what would have been is told", async () =>
   await edge.json(["apply", "--audit", "-"], allowPort(22));
   expect(await edge.isReached()).toBe(true);
   let told = "";
-  while (!told.includes("default/web")) told = (await edge.policy(["audit"])).stdout;
+  while (!told.includes("DIRECTION")) told = (await edge.policy(["audit"])).stdout;
   expect(told).toMatch(
-    /^POLICY +RULE +DECISION +FLOWS +PACKETS +BYTES\ndefault\/web +spec.ingress +audit +1 /,
+    /^Since the agent's start\nPOLICY +RULE +DECISION +FLOWS +PACKETS +BYTES\ndefault\/web +spec.ingress +audit +1 /,
+  );
+  expect(told).toMatch(
+    new RegExp(
+      `\\nConnections since 24h\\nFLOWS .*\\n1 +\\S+ \\S+ +ingress +node +\\S+ +${PORT} tcp +default/web spec.ingress\\n`,
+    ),
   );
 });
 

@@ -27,6 +27,10 @@ export interface ResetFlags extends OutputFlags {
   readonly yes: boolean;
 }
 
+export interface AuditFlags extends OutputFlags {
+  readonly since: string;
+}
+
 export interface ShowFlags extends OutputFlags {
   readonly kind?: string;
 }
@@ -125,9 +129,25 @@ const remove = buildCommand<OutputFlags, string[], CliContext>({
   loader: async () => (await import("./delete.ts")).remove,
 });
 
-const audit = buildCommand<OutputFlags, [], CliContext>({
-  docs: { brief: "Show what policies in audit would have denied since the agent's start" },
-  parameters: plain,
+const audit = buildCommand<AuditFlags, [], CliContext>({
+  docs: {
+    brief: "Show what policies in audit would have denied",
+    fullDescription:
+      "What each rule of a policy in audit would have denied since the agent's start, and the connections, from the flows that are in memory and on disk.",
+  },
+  parameters: {
+    flags: {
+      since: {
+        kind: "parsed",
+        parse: String,
+        default: "24h",
+        brief: "Connections from then on: 15m, 2h, or an ISO 8601 time",
+        placeholder: "time",
+      },
+      output,
+    },
+    aliases: { o: "output" },
+  },
   loader: async () => (await import("./audit.ts")).audit,
 });
 
