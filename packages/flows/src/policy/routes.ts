@@ -24,6 +24,7 @@ import {
   settledSchema,
   stateSchema,
   type WholeDocument,
+  warningsSchema,
   wholeDocumentSchema,
 } from "./schema.ts";
 import type { PolicyStore } from "./store/store.ts";
@@ -98,6 +99,22 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
             settled: settledMs === undefined ? null : new Date(settledMs).toISOString(),
           })),
       }),
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: `${path}/warnings`,
+      summary: "What was hardly meant in the policies that are applied",
+      response: warningsSchema,
+      async handle() {
+        const { held, waiting, world } = opened().repository.status();
+        const [{ inspect }, { resolversOf }] = await Promise.all([
+          import("./inspect.ts"),
+          import("./resolvers.ts"),
+        ]);
+        const set = (waiting?.held ?? held)?.compiled?.set ?? { policies: [] };
+        return { warnings: inspect(set, world, resolversOf(config)) };
+      },
     },
     {
       kind: "json",

@@ -149,6 +149,14 @@ export const generationsSchema = z.object({
     .describe("newest first"),
 });
 
+export const warningsSchema = z.object({
+  warnings: z
+    .array(
+      z.object({ policy: z.string(), path: z.string(), message: z.string(), hint: z.string().optional() }),
+    )
+    .describe("what was hardly meant, of all that is applied"),
+});
+
 export const checkSchema = applySchema.pick({ files: true });
 
 export const checkedSchema = z.object({

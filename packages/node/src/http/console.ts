@@ -23,7 +23,7 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /** One page serves them all; which it shows is in its address. */
-const pages: ReadonlySet<string> = new Set(["/", "/flows"]);
+const pages: ReadonlySet<string> = new Set(["/", "/flows", "/policy"]);
 
 /** The console's built files, read at the first request and kept: a request never becomes a path of the disk. */
 export function consoleFilesIn(directory: URL): ConsoleFiles {
