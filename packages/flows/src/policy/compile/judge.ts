@@ -22,34 +22,28 @@ const ALL_BITS = 24;
 /** The rules of one policy and peer: by length in bits, then by those bits. */
 type RulesOfPeer = (Map<number, RuleEntry> | undefined)[];
 
-/** @param names of an address of the world: those of nodes' addresses count for nothing. */
-export function judgeBy(
-  { peers, workloads, endpoints, rules, names: entries }: Tables,
-  names: (address: Uint8Array) => readonly string[],
-): (attempt: Attempt) => Verdict {
+/** Attempts in two steps, so that whoever judges many takes the first once for each peer. */
+export interface Judge {
+  /** Numbers of the rules' peers under which an address, or a workload of this host, is looked up. */
+  peers(peer: Attempt["peer"]): readonly number[];
+  /** Those of selectors by name that select any of these names: to be added for addresses of the world. */
+  named(names: readonly string[]): readonly number[];
+  /** @param asked numbers of the peer. */
+  verdict(attempt: Omit<Attempt, "peer">, asked: readonly number[]): Verdict;
+}
+
+export function createJudge({ peers, workloads, endpoints, rules, names: entries }: Tables): Judge {
   const endpointOf = new Map(endpoints.map((entry) => [entry.policy, entry]));
   const workloadOf = new Map(workloads.map((entry) => [entry.endpoint, entry]));
   const rulesOf = new Map<number, Map<number, RulesOfPeer>>();
   for (const rule of rules) place(rulesOf, rule);
   const prefixes: Prefix[] = peers.map(({ address, bits }) => ({ bytes: address, bits }));
   const parents = parentsOf(prefixes);
+  const selectors = entries.map((entry) => ({ selector: selectorOf(entry), peer: entry.peer }));
 
-  const peersOf = ({ address, workload }: Attempt["peer"]): number[] => {
-    const entry =
-      workload === undefined ? peers[longestMatch(prefixes, parents, address)] : workloadOf.get(workload);
-    const here = entry === undefined ? [ANY_PEER] : [ANY_PEER, entry.peer, entry.wider];
-    if (entries.length === 0 || workload !== undefined) return here;
-    const known = names(address);
-    return here.concat(
-      entries
-        .filter((name) => known.some((text) => nameMatches(selectorOf(name), text)))
-        .map(({ peer }) => peer),
-    );
-  };
-
-  const verdict = (
+  const decide = (
     endpoint: EndpointEntry | undefined,
-    attempt: Attempt,
+    attempt: Omit<Attempt, "peer">,
     asked: readonly number[],
   ): Verdict => {
     if (endpoint === undefined) return { decision: "allow", id: 0 };
@@ -67,16 +61,40 @@ export function judgeBy(
     return { decision: endpoint.defaultDenyId === 0 ? "allow" : "deny", id: endpoint.defaultDenyId };
   };
 
+  return {
+    peers({ address, workload }) {
+      const entry =
+        workload === undefined ? peers[longestMatch(prefixes, parents, address)] : workloadOf.get(workload);
+      return entry === undefined ? [ANY_PEER] : [ANY_PEER, entry.peer, entry.wider];
+    },
+    named: (names) =>
+      selectors
+        .filter(({ selector }) => names.some((text) => nameMatches(selector, text)))
+        .map(({ peer }) => peer),
+    verdict(attempt, asked) {
+      const isEgress = attempt.direction === "egress";
+      const endpointIn = (which: number): EndpointEntry | undefined =>
+        endpointOf.get(policyNumber(attempt.endpoint, which, isEgress));
+      const enforced = decide(endpointIn(mode.enforced), attempt, asked);
+      if (enforced.decision === "deny") return enforced;
+      const all = decide(endpointIn(mode.all), attempt, asked);
+      if (all.decision === "deny") return { decision: "audit", id: all.id };
+      return enforced.id === 0 ? all : enforced;
+    },
+  };
+}
+
+/** @param names of an address of the world: those of nodes' addresses count for nothing. */
+export function judgeBy(
+  tables: Tables,
+  names: (address: Uint8Array) => readonly string[],
+): (attempt: Attempt) => Verdict {
+  const judge = createJudge(tables);
   return (attempt) => {
-    const isEgress = attempt.direction === "egress";
-    const endpointIn = (which: number): EndpointEntry | undefined =>
-      endpointOf.get(policyNumber(attempt.endpoint, which, isEgress));
-    const asked = peersOf(attempt.peer);
-    const enforced = verdict(endpointIn(mode.enforced), attempt, asked);
-    if (enforced.decision === "deny") return enforced;
-    const all = verdict(endpointIn(mode.all), attempt, asked);
-    if (all.decision === "deny") return { decision: "audit", id: all.id };
-    return enforced.id === 0 ? all : enforced;
+    const { address, workload } = attempt.peer;
+    const here = judge.peers(attempt.peer);
+    const isNamed = tables.names.length > 0 && workload === undefined;
+    return judge.verdict(attempt, isNamed ? here.concat(judge.named(names(address))) : here);
   };
 }
 
@@ -90,7 +108,10 @@ function place(rulesOf: Map<number, Map<number, RulesOfPeer>>, rule: RuleEntry):
   rulesOf.set(rule.policy, policy);
 }
 
-function find(rules: RulesOfPeer | undefined, { protocol, port }: Attempt): RuleEntry | undefined {
+function find(
+  rules: RulesOfPeer | undefined,
+  { protocol, port }: Pick<Attempt, "protocol" | "port">,
+): RuleEntry | undefined {
   if (rules === undefined) return undefined;
   for (let bits = port === undefined ? PROTOCOL_BITS : ALL_BITS; bits >= 0; bits--) {
     const found = rules[bits]?.get(leading(protocol, port ?? 0, bits));

@@ -8,26 +8,52 @@ import type { History } from "../../history/history.ts";
 import type { PastFlow } from "../../history/replay.ts";
 import { qualified } from "../../history/rows.ts";
 import { heavyHitters } from "../../summary/heavy-hitters.ts";
-import { judgeBy } from "../compile/judge.ts";
+import { createJudge } from "../compile/judge.ts";
 import { NODE_ENDPOINT, type Verdict } from "../model.ts";
 import { type Asked, ask, cameToSomething, type Unasked, unasked } from "./asked.ts";
 import type { DenialGroup, Rehearsed, RehearseRequest } from "./contract.ts";
 import { replayEnded } from "./replays.ts";
 import { workloadKey } from "./workloads.ts";
 
-/** Verdicts remembered at once, of each endpoint; 100 bytes each. */
+/** What is remembered at once: verdicts, and groups not yet added up; some 100 bytes each. */
 const MOST_VERDICTS = 262_144;
-/** Names that have a number at once. */
-const MOST_NAMES = 65_536;
+const MOST_PENDING = 65_536;
+/** Processes that are told apart without looking at their texts. */
+const MOST_PROCESSES = 65_536;
 /** Groups of which all are told apart; up to twice as many are held. */
-const GROUPS = 4096;
+const GROUPS = 8192;
 
 interface Example {
   readonly startMs: number;
   readonly run: number;
   readonly id: number;
 }
-type Detail = Omit<DenialGroup, "flows" | "example"> & { readonly example: Example };
+type Detail = Omit<DenialGroup, "flows" | "example">;
+type Newest = Detail & { readonly example: Example };
+
+/** What was decided for one endpoint, class of peers and service, with what it denied since groups were added up. */
+interface Cell {
+  readonly verdict: Verdict;
+  pending: Map<string, Map<Told | null, Pending>> | undefined;
+}
+
+/** What is told of a process: those that share it are one object. */
+type Told = Pick<FlowProcess, "comm" | "unit" | "container">;
+
+interface Pending {
+  flows: number;
+  readonly detail: Detail;
+  example: Example;
+}
+
+/** Addresses that no rule tells apart. */
+interface PeerClass {
+  readonly numbers: readonly number[];
+  /** Endpoint → service → verdict. */
+  readonly cells: Map<number, Map<number, Cell>>;
+  /** By the name that a flow has for an address. */
+  readonly byName: Map<string, PeerClass>;
+}
 
 /** @throws X0_FLOWS_REPLAY_ENDED where the signal ends it */
 export async function rehearse(
@@ -39,99 +65,146 @@ export async function rehearse(
   const replay = history.replay(request);
   const endpoints = new Map(request.workloads.map(({ key, endpoint }) => [key, endpoint]));
   const isJudged = new Set(tables.endpoints.map(({ policy }) => policy >>> 2));
+  const judge = createJudge(tables);
   /** Names count only where rules name some. */
   const hasNames = tables.names.length > 0;
-  let names: readonly string[] = [];
-  const judge = judgeBy(tables, () => names);
 
-  const known = new Map<number, Map<number, Verdict>>();
-  const nameNumbers = new Map<string, number>();
-  const texts = new Map<number, string>();
-  const forget = (): void => {
-    known.clear();
-    nameNumbers.clear();
-    texts.clear();
+  const groups = heavyHitters<{ flows: number }, Newest>(GROUPS, (before, next) =>
+    isNewer(next.example, before.example) ? next : before,
+  );
+  const classes = new Map<string, PeerClass>();
+  /** By number of the address. */
+  let classOf: (PeerClass | undefined)[] = [];
+  let texts: (string | undefined)[] = [];
+  let known = 0;
+  let dirty: Cell[] = [];
+  let pending = 0;
+
+  const addUp = (): void => {
+    for (const cell of dirty) {
+      for (const byProcess of cell.pending?.values() ?? [])
+        for (const { flows, detail, example } of byProcess.values())
+          groups.add(groupKey(detail), flows, { flows }, { ...detail, example });
+      cell.pending = undefined;
+    }
+    dirty = [];
+    pending = 0;
   };
-  const nameNumber = (name: string): number => {
-    const number = nameNumbers.get(name);
-    if (number !== undefined) return number;
-    // Numbers of names are in keys of verdicts.
-    if (nameNumbers.size >= MOST_NAMES) forget();
-    nameNumbers.set(name, nameNumbers.size);
-    return nameNumbers.size - 1;
+  const forget = (): void => {
+    addUp();
+    classes.clear();
+    classOf = [];
+    texts = [];
+    known = 0;
+  };
+  const classWith = (numbers: readonly number[]): PeerClass => {
+    const key = numbers.join();
+    let found = classes.get(key);
+    if (found === undefined) {
+      found = { numbers, cells: new Map(), byName: new Map() };
+      classes.set(key, found);
+    }
+    return found;
+  };
+  const classOfAsked = ({ peer, peerName, isEgress }: Asked): PeerClass => {
+    let found = classOf[peer];
+    if (found === undefined) {
+      found = classWith(judge.peers({ address: replay.address(peer) }));
+      classOf[peer] = found;
+    }
+    if (!hasNames || !isEgress || peerName === "") return found;
+    let named = found.byName.get(peerName);
+    if (named === undefined) {
+      const more = judge.named([peerName]);
+      named = more.length === 0 ? found : classWith([...found.numbers, ...more]);
+      found.byName.set(peerName, named);
+      known++;
+    }
+    return named;
   };
   const asked = {} as Asked;
-  const verdictOf = (endpoint: number): Verdict => {
-    const { isEgress, peer, peerName, protocol } = asked;
-    const isNamed = hasNames && isEgress && peerName !== "";
-    const service = ((asked.port ?? 65_536) * 256 + protocol) * 2 + (isEgress ? 1 : 0);
-    // 20 bits of addresses, 26 of the service; names have their own map for each address.
-    const place = isNamed
-      ? endpoint * (MOST_NAMES + 1) + 1 + nameNumber(peerName)
-      : endpoint * (MOST_NAMES + 1);
-    let verdicts = known.get(place);
-    if (verdicts === undefined) {
-      verdicts = new Map();
-      known.set(place, verdicts);
+  const cellOf = (of: PeerClass, endpoint: number): Cell => {
+    const { isEgress, protocol, port } = asked;
+    const service = ((port ?? 65_536) * 256 + protocol) * 2 + (isEgress ? 1 : 0);
+    let cells = of.cells.get(endpoint);
+    if (cells === undefined) {
+      cells = new Map();
+      of.cells.set(endpoint, cells);
     }
-    const key = peer * 2 ** 26 + service;
-    const before = verdicts.get(key);
-    if (before !== undefined) return before;
-    if (verdicts.size >= MOST_VERDICTS) verdicts.clear();
-    names = isNamed ? [peerName] : [];
-    const verdict = judge({
-      endpoint,
-      direction: isEgress ? "egress" : "ingress",
-      peer: { address: replay.address(peer) },
-      protocol,
-      port: asked.port,
-    });
-    verdicts.set(key, verdict);
-    return verdict;
+    let cell = cells.get(service);
+    if (cell === undefined) {
+      const direction = isEgress ? "egress" : "ingress";
+      cell = {
+        verdict: judge.verdict({ endpoint, direction, protocol, port }, of.numbers),
+        pending: undefined,
+      };
+      cells.set(service, cell);
+      known++;
+    }
+    return cell;
   };
   const textOf = (address: number): string => {
-    let text = texts.get(address);
-    if (text === undefined) {
-      text = formatAddress(replay.address(address));
-      texts.set(address, text);
-    }
+    const text = texts[address] ?? formatAddress(replay.address(address));
+    texts[address] = text;
     return text;
   };
 
-  const groups = heavyHitters<{ flows: number }, Detail>(GROUPS, (before, next) =>
-    isNewer(next.example, before.example) ? next : before,
-  );
-  const one = { flows: 1 };
+  let tellings = new Map<string, Told>();
+  /** One object a block: these would hold the blocks of the whole history. */
+  let toldOf = new Map<FlowProcess, Told>();
+  const told = (process: FlowProcess | null): Told | null => {
+    if (process === null) return null;
+    const before = toldOf.get(process);
+    if (before !== undefined) return before;
+    const { comm, unit, container } = process;
+    const key = `${comm}\n${unit ?? ""}\n${container ?? ""}`;
+    if (toldOf.size > MOST_PROCESSES) toldOf = new Map();
+    if (tellings.size > MOST_PROCESSES) tellings = new Map();
+    const known = tellings.get(key) ?? { comm, unit, container };
+    tellings.set(key, known);
+    toldOf.set(process, known);
+    return known;
+  };
   const byRule = new Map<string, { rule: number; decision: "audit" | "deny"; flows: number }>();
-  const ownerTexts = new Map<FlowProcess | null, string>();
-  const note = (flow: PastFlow, endpoint: number, { decision, id }: Verdict): void => {
+  const note = (flow: PastFlow, endpoint: number, cell: Cell): void => {
+    const { decision, id } = cell.verdict;
     if (decision === "allow") return;
     const ruleKey = `${decision} ${id}`;
     const rule = byRule.get(ruleKey);
     if (rule === undefined) byRule.set(ruleKey, { rule: id, decision, flows: 1 });
     else rule.flows++;
-    const { process, port = null, protocol, isEgress, peerName } = asked;
-    let owner = ownerTexts.get(process);
-    if (owner === undefined) {
-      owner = process === null ? "" : JSON.stringify([process.comm, process.unit, process.container]);
-      if (ownerTexts.size >= MOST_NAMES) ownerTexts.clear();
-      ownerTexts.set(process, owner);
+    const { port = null, protocol, isEgress, peerName } = asked;
+    const process = told(asked.process);
+    const who = peerName === "" ? textOf(asked.peer) : peerName;
+    if (cell.pending === undefined) {
+      cell.pending = new Map();
+      dirty.push(cell);
     }
-    const ip = textOf(asked.peer);
-    const who = peerName === "" ? ip : peerName;
-    groups.add(`${ruleKey} ${endpoint} ${isEgress} ${protocol} ${port} ${who} ${owner}`, 1, one, {
+    let byProcess = cell.pending.get(who);
+    if (byProcess === undefined) {
+      byProcess = new Map();
+      cell.pending.set(who, byProcess);
+    }
+    const group = byProcess.get(process);
+    if (group !== undefined) {
+      group.flows++;
+      if (isNewer(flow, group.example)) group.example = exampleOf(flow);
+      return;
+    }
+    const detail: Detail = {
       decision,
       rule: id,
       endpoint,
       direction: isEgress ? "egress" : "ingress",
-      peer: { ip, name: peerName === "" ? null : peerName },
+      peer: { ip: textOf(asked.peer), name: peerName === "" ? null : peerName },
       protocol,
       port,
       process: process?.comm ?? null,
       unit: process?.unit ?? null,
       container: process?.container ?? null,
-      example: { startMs: flow.startMs, run: flow.run, id: flow.id },
-    });
+    };
+    byProcess.set(process, { flows: 1, detail, example: exampleOf(flow) });
+    pending++;
   };
 
   const seen = new Set<string>();
@@ -139,7 +212,7 @@ export async function rehearse(
   const see = (process: FlowProcess | null): void => {
     if (process === null || seenBy.has(process)) return;
     // One object a block: the set would hold the blocks of the whole history.
-    if (seenBy.size > MOST_NAMES) seenBy.clear();
+    if (seenBy.size > MOST_PROCESSES) seenBy.clear();
     seenBy.add(process);
     const key = workloadKey(process);
     if (key !== undefined) seen.add(key);
@@ -157,9 +230,13 @@ export async function rehearse(
       }
       const key = asked.process === null ? undefined : workloadKey(asked.process);
       const workload = key === undefined ? undefined : endpoints.get(key);
-      const ofNode = verdictOf(NODE_ENDPOINT);
-      const ofWorkload = workload !== undefined && isJudged.has(workload) ? verdictOf(workload) : undefined;
-      const isDenied = ofNode.decision === "deny" || ofWorkload?.decision === "deny";
+      if (known > MOST_VERDICTS) forget();
+      if (pending > MOST_PENDING) addUp();
+      const peers = classOfAsked(asked);
+      const ofNode = cellOf(peers, NODE_ENDPOINT);
+      const ofWorkload =
+        workload !== undefined && isJudged.has(workload) ? cellOf(peers, workload) : undefined;
+      const isDenied = ofNode.verdict.decision === "deny" || ofWorkload?.verdict.decision === "deny";
       if (!cameToSomething(flow)) {
         counts.attempts.judged++;
         if (isDenied) counts.attempts.denied++;
@@ -167,7 +244,8 @@ export async function rehearse(
       }
       counts.judged++;
       if (isDenied) counts.denied++;
-      else if (ofNode.decision === "audit" || ofWorkload?.decision === "audit") counts.audited++;
+      else if (ofNode.verdict.decision === "audit" || ofWorkload?.verdict.decision === "audit")
+        counts.audited++;
       note(flow, NODE_ENDPOINT, ofNode);
       if (ofWorkload !== undefined && workload !== undefined) note(flow, workload, ofWorkload);
     },
@@ -175,6 +253,7 @@ export async function rehearse(
     signal,
   );
   if (!whole) throw replayEnded();
+  addUp();
   return {
     covers: history.covers(request),
     counts,
@@ -190,6 +269,16 @@ export async function rehearse(
     missing: groups.missing,
     seen: [...seen].sort(),
   };
+}
+
+/** What a group is of. */
+function groupKey({ peer, rule, decision, endpoint, direction, protocol, port, ...by }: Detail): string {
+  const { process, unit, container } = by;
+  return `${decision} ${rule} ${endpoint} ${direction} ${protocol} ${port} ${peer.name ?? peer.ip}\n${process ?? ""}\n${unit ?? ""}\n${container ?? ""}`;
+}
+
+function exampleOf({ startMs, run, id }: PastFlow): Example {
+  return { startMs, run, id };
 }
 
 function isNewer(a: Example, b: Example): boolean {
