@@ -106,7 +106,7 @@ test("policies are applied, listed, shown and deleted, and packets follow", asyn
 
   const listed = await edge.policy(["list"]);
   expect(listed.stdout).toMatch(
-    /^NAME +KIND +MODE +SELECTS +RULES +APPLIED\ndefault\/web +CiliumNetworkPolicy +enforced +this node +1 \(ingress\)/,
+    /^NAME +KIND +MODE +SELECTS +RULES +APPLIED\ndefault\/web +CiliumNetworkPolicy +enforce +this node +1 \(ingress\)/,
   );
   expect(listed.stderr).toBe("generation 2 is in force\n");
   const shown = await edge.policy(["show", "default/web"]);

@@ -22,7 +22,7 @@ function row(document: DocumentAnswer): string[] {
   return [
     name,
     kind,
-    audit ? "audit" : "enforced",
+    audit ? "audit" : "enforce",
     selects === null ? "-" : selectsText(selects),
     sections.length === 0 ? "-" : `${rules} (${directions(sections)})`,
     applied.slice(0, 19).replace("T", " "),

@@ -16,9 +16,11 @@ export async function reset(this: CliContext, { yes, output }: ResetFlags): Prom
   if (!yes) await confirmed(this);
   const byAgent = await throughAgent(this);
   // An agent takes its own names away; this user may not be allowed to.
-  const unpinned = byAgent === undefined ? removePinned(ownFolder()) : 0;
+  const pins = byAgent === undefined ? withoutPins() : { unpinned: 0 };
   // Last: whatever state the store is in, the way in is open by then.
   const removed = byAgent ?? withoutAgent(this);
+  if ("refused" in pins) throw pins.refused;
+  const { unpinned } = pins;
   const result = { agent: byAgent !== undefined, removed, unpinned };
   if (output === "json") this.stdout.write(jsonLine(result));
   else this.stdout.write(resultText(result));
@@ -43,6 +45,16 @@ async function throughAgent(context: CliContext): Promise<number | undefined> {
     if (error.code !== "X0_NODE_NO_AGENT")
       context.stderr.write(`the agent refused: ${messageOf(error)}; going on without it\n`);
     return undefined;
+  }
+}
+
+/** Where it is refused the rest is done all the same. */
+function withoutPins(): { readonly unpinned: number } | { readonly refused: X0Error } {
+  try {
+    return { unpinned: removePinned(ownFolder()) };
+  } catch (error) {
+    if (error instanceof X0Error) return { refused: error };
+    throw error;
   }
 }
 
