@@ -4,8 +4,14 @@
  * for this alone; its loop without the accounting is subtracted.
  */
 import { openLibc } from "@x0tta6bl4/flows";
-import { flowLayout } from "../packages/flows/src/generated/layout.ts";
-import { readBatches, testRun } from "../packages/flows/src/kernel/bpf.ts";
+import { KEY_WORDS, u64, word } from "../packages/flows/src/capture/table.ts";
+import { testRun } from "../packages/flows/src/kernel/bpf.ts";
+import {
+  type FlowTableMaps,
+  flowTableSizes,
+  openKernelFlows,
+  WHOLE_WORDS,
+} from "../packages/flows/src/kernel/flow-table.ts";
 import { loadObject } from "../packages/flows/src/kernel/load.ts";
 import { shippedPrograms } from "../packages/flows/src/kernel/programs.ts";
 import { benchMode, benchPrograms, benchRequest } from "../packages/flows/src/testing/bench-programs.ts";
@@ -14,24 +20,30 @@ import type { Bench } from "./lib/bench.ts";
 import { median, round } from "./lib/statistics.ts";
 
 const FLOWS = 100_000;
+/** The default's. */
+const MOST_FLOWS = 131_072;
 
 export const run: Bench = async ({ quick, seed, note }) => {
   const libc = openLibc();
   const rounds = quick ? 3 : 15;
-  const packetsIn = (map: number): { flows: number; packets: bigint } => {
-    const [keys, values, cursor] = [64 * 4096, flowLayout.size * 4096, 8].map((size) => libc.allocate(size));
-    let flows = 0;
-    let packets = 0n;
-    readBatches(libc, map, { keys: keys!, values: values!, cursor: cursor!, capacity: 4096 }, (count) => {
-      flows += count;
-      for (let index = 0; index < count; index++)
-        for (const side of [0, 8])
-          packets += values!.view.getBigUint64(index * flowLayout.size + flowLayout.packets + side, true);
-    });
-    return { flows, packets };
+  /** Gives the table its sizes; what it returns counts what is in it. */
+  const tableOf = (maps: FlowTableMaps): (() => { flows: number; packets: number }) => {
+    const kernel = openKernelFlows(libc, maps, MOST_FLOWS);
+    const copied = new Uint32Array(WHOLE_WORDS);
+    return () => {
+      let flows = 0;
+      let packets = 0;
+      for (let element = kernel.reach() - 1; element >= 0; element--) {
+        if (!kernel.copy(element, copied)) continue;
+        flows++;
+        for (const side of [0, 2]) packets += u64(copied, KEY_WORDS + word.packets + side);
+      }
+      return { flows, packets };
+    };
   };
 
-  const shipped = loadObject(libc, shippedPrograms());
+  const shipped = loadObject(libc, shippedPrograms(), { maxEntries: flowTableSizes(MOST_FLOWS) });
+  const shippedTable = tableOf(shipped.maps);
   const addresses = { source: "10.0.0.1", destination: "10.0.0.2" };
   const frame = ethernet(
     ipv4(addresses, tcp({ sourcePort: 40_000, destinationPort: 443, flags: 0x10 }, new Uint8Array(64))),
@@ -41,15 +53,16 @@ export const run: Bench = async ({ quick, seed, note }) => {
     { length: rounds },
     () => testRun(libc, shipped.programs.x0_ingress, frame, { repeat }).durationNs,
   );
-  const counted = packetsIn(shipped.maps.flows);
-  if (counted.flows !== 1 || counted.packets !== BigInt(rounds * repeat))
+  const counted = shippedTable();
+  if (counted.flows !== 1 || counted.packets !== rounds * repeat)
     throw new Error(
       `expected 1 flow of ${rounds * repeat} packets, found ${counted.flows} of ${counted.packets}`,
     );
   note(`one flow: ${Math.min(...hot)} to ${Math.max(...hot)} ns over ${rounds} runs of ${repeat} packets`);
   shipped.close();
 
-  const bench = loadObject(libc, benchPrograms());
+  const bench = loadObject(libc, benchPrograms(), { maxEntries: flowTableSizes(MOST_FLOWS) });
+  const benchTable = tableOf(bench.maps);
   const walk = (mode: number, count: number, start: number): number =>
     testRun(libc, bench.programs.x0_bench, benchRequest({ mode, rounds: count, flows: FLOWS, seed: start }))
       .durationNs;
@@ -61,8 +74,8 @@ export const run: Bench = async ({ quick, seed, note }) => {
     const full = walk(benchMode.account, each, start);
     differences.push((full - walk(benchMode.empty, each, start)) / each);
   }
-  const spread = packetsIn(bench.maps.flows);
-  if (spread.flows !== FLOWS || spread.packets !== BigInt(FLOWS + rounds * each))
+  const spread = benchTable();
+  if (spread.flows !== FLOWS || spread.packets !== FLOWS + rounds * each)
     throw new Error(
       `expected ${FLOWS} flows of ${FLOWS + rounds * each} packets, found ${spread.flows} of ${spread.packets}`,
     );

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* A decoded packet into its flow: one look-up, two atomic additions; all else happens once a flow. */
 #pragma once
-#include "maps.h"
-#include "packet.h"
+#include "flow-insert.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -10,34 +9,6 @@
 #define TCP_ACK 0x10
 #define OWNER_ATTEMPTS 8
 #define EXACT_PACKETS 64
-
-/* A function of its own so that BTF, and with it src/generated/layout.ts, knows the event. */
-static __noinline int fill_event(struct flow_event *event, __u32 type, const struct flow_key *key,
-				 const struct flow *flow)
-{
-	if (!event || !key || !flow)
-		return 0;
-	event->type = type;
-	event->pad = 0;
-	__builtin_memcpy(&event->key, key, sizeof(*key));
-	__builtin_memcpy(&event->flow, flow, sizeof(*flow));
-	return 0;
-}
-
-static __noinline int emit(__u32 type, const struct flow_key *key, const struct flow *flow, struct totals *totals)
-{
-	if (!key || !flow || !totals)
-		return 0;
-	struct flow_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		totals->lost++;
-		return 0;
-	}
-	fill_event(event, type, key, flow);
-	/* User space polls: a wake-up would cost more than the event. */
-	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
-	return 0;
-}
 
 /* Which side opened the flow: FLOW_OPENER for side 1, FLOW_OPENER_GUESSED where only the ports speak. */
 static __always_inline __u32 opener_of(const struct packet *packet)
@@ -75,27 +46,83 @@ static __always_inline __u32 application_of(const struct flow_key *key)
 	return application ? (*application & 7) << FLOW_APPLICATION | FLOW_SERVER : 0;
 }
 
-static __noinline struct flow *create_flow(const struct packet *packet, __u32 flags, __u32 ifindex,
-					   struct totals *totals)
+/* A SYN on a closed flow ends it, so that a reused port is a new flow. */
+static __always_inline bool begins_anew(const struct packet *packet, const struct flow *flow)
 {
-	struct totals *numbers = totals_of(0);
-	if (!packet || !totals || !numbers)
-		return 0;
+	return (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && flow->flags & FLOW_CLOSED;
+}
+
+static __always_inline void fill_flow(struct flow *flow, struct flow_detail *detail, __u32 index,
+				      const struct packet *packet, __u32 flags, __u32 ifindex)
+{
 	__u64 now = bpf_ktime_get_ns();
-	struct flow fresh = {
-		.id = ++numbers->sequence << 10 | (bpf_get_smp_processor_id() & 1023),
-		.first_ns = now,
-		.last = now >> LAST_SHIFT,
-		.flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0) |
-			 application_of(&packet->key),
-		.ifindex = ifindex,
-		.icmp = packet->icmp,
-	};
-	long error = bpf_map_update_elem(&flows, &packet->key, &fresh, BPF_NOEXIST);
-	if (!error)
+	__builtin_memcpy(&flow->key, &packet->key, sizeof(flow->key));
+	flow->last = now >> LAST_SHIFT;
+	flow->flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0) |
+		      application_of(&packet->key);
+	flow->generation = flow->verdict = 0;
+	flow->first_ns = now;
+	flow->process[0] = flow->process[1] = 0;
+	flow->ifindex = ifindex;
+	flow->icmp = packet->icmp;
+	flow->attempts[0] = flow->attempts[1] = 0;
+	detail->cookie[0] = detail->cookie[1] = 0;
+	detail->flows++;
+	/* Last, and in this order on all processors: with an id it is there. */
+	__sync_lock_test_and_set(&flow->id, (__u64)detail->flows << INDEX_BITS | index);
+}
+
+/*
+ * A new flow, or the one that another CPU has made meanwhile. Whoever waits too long for the bucket goes on without
+ * it: at worst two flows of one key then share its packets.
+ */
+__weak __u32 create(const struct packet *packet, __u32 flags, __u32 ifindex, struct totals *totals)
+{
+	struct flow_table *table = flow_table();
+	if (!packet || !totals || !table)
+		return NOWHERE;
+	__u32 hash = hash_of(&packet->key, table);
+	__u32 home = home_of(hash, table);
+	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &home);
+	if (!bucket)
+		return NOWHERE;
+	bool locked = lock(bucket);
+	__u32 index = index_of(&packet->key, table, hash), place = NOWHERE;
+	struct flow *flow = bpf_map_lookup_elem(&flows, &index);
+	/* A closed one's element stays where it is found. */
+	bool used = flow && flow->id && begins_anew(packet, flow), fresh = used || !flow;
+	if (!flow) {
+		place = claim(home, table);
+		if (place != NOWHERE)
+			index = take_element(table);
+		used = index == NOWHERE;
+		if (used)
+			index = make_room(home, &place, table);
+		if (index == NOWHERE && place != NOWHERE)
+			give_up(place);
+	}
+	struct flow_detail *detail = bpf_map_lookup_elem(&details, &index);
+	flow = bpf_map_lookup_elem(&flows, &index);
+	if (fresh && flow && detail) {
+		if (used)
+			expel(flow, totals);
+		fill_flow(flow, detail, index, packet, flags, ifindex);
 		totals->flows++;
-	/* Another CPU may have been first; its entry serves as well. */
-	return bpf_map_lookup_elem(&flows, &packet->key);
+		if (place != NOWHERE) {
+			detail->place = place;
+			point(place, hash, index, table);
+		}
+	}
+	if (locked)
+		unlock(bucket);
+	return index;
+}
+
+static __always_inline struct flow *create_flow(const struct packet *packet, __u32 flags, __u32 ifindex,
+						struct totals *totals)
+{
+	__u32 index = create(packet, flags, ifindex, totals);
+	return bpf_map_lookup_elem(&flows, &index);
 }
 
 /* Adds a packet to a flow that exists. @return true if it closed the flow. */
@@ -123,14 +150,9 @@ static __always_inline bool add_packet(struct flow *flow, const struct packet *p
 	return !(__sync_fetch_and_or(&flow->flags, FLOW_CLOSED) & FLOW_CLOSED);
 }
 
-/* The flow of a packet if it has one; a SYN on a closed one ends it, so that a reused port is a new flow. */
-static __always_inline struct flow *find_flow(const struct packet *packet, struct totals *totals)
+/* The flow of a packet if it has one and does not end it. */
+static __always_inline struct flow *find_flow(const struct packet *packet)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, &packet->key);
-	if (flow && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && flow->flags & FLOW_CLOSED) {
-		emit(EVENT_FLOW_REPLACED, &packet->key, flow, totals);
-		bpf_map_delete_elem(&flows, &packet->key);
-		return 0;
-	}
-	return flow;
+	struct flow *flow = flow_of(&packet->key);
+	return flow && begins_anew(packet, flow) ? 0 : flow;
 }

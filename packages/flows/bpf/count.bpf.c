@@ -51,7 +51,9 @@ static __noinline int attribute_sender(struct __sk_buff *skb, struct flow *flow,
 	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
 	if (!owner)
 		return 0;
-	flow->cookie[side] = bpf_get_socket_cookie(skb);
+	struct flow_detail *detail = detail_of(flow);
+	if (detail)
+		detail->cookie[side] = bpf_get_socket_cookie(skb);
 	flow->process[side] = owner->process;
 	owner->flow = flow->id;
 	owner->side = side;
@@ -99,7 +101,9 @@ static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flo
 		flow->process[to] = owner->process;
 		/* Of a listener only a first guess: the connection's own socket tells at its first packet back. */
 		if (sk->state != TCP_STATE_LISTEN) {
-			flow->cookie[to] = owner->cookie;
+			struct flow_detail *detail = detail_of(flow);
+			if (detail)
+				detail->cookie[to] = owner->cookie;
 			__sync_fetch_and_or(&flow->flags, FLOW_OWNED << to);
 		}
 	}
@@ -162,7 +166,7 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 		return error != PACKET_NOT_IP && judged && generation_in_force(state) ? DROP : NEXT;
 	}
 
-	struct flow *flow = find_flow(&packet, totals);
+	struct flow *flow = find_flow(&packet);
 	bool fresh = !flow;
 	if (fresh) {
 		__u32 flags = loopback ? FLOW_LOOPBACK : 0;
@@ -184,7 +188,7 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. What a
 		 * device above lets pass is told when it is counted. */
 		if (fresh && (drop || !(device & DEVICE_JUDGES)))
-			emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
+			emit(EVENT_FLOW_NEW, flow, totals);
 		return drop ? DROP : NEXT;
 	}
 	bool closed = add_packet(flow, &packet, totals);
@@ -198,12 +202,12 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	if (fresh) {
 		if (!egress || loopback)
 			attribute_receiver(skb, flow, &packet);
-		emit(EVENT_FLOW_NEW, &packet.key, flow, totals);
+		emit(EVENT_FLOW_NEW, flow, totals);
 	}
 	if (!drop && is_telling(&packet, flow))
 		inspect(skb, &packet, flow, totals);
 	if (closed)
-		emit(EVENT_FLOW_CLOSED, &packet.key, flow, totals);
+		emit(EVENT_FLOW_CLOSED, flow, totals);
 	return drop ? DROP : NEXT;
 }
 

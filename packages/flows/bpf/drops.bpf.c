@@ -4,7 +4,7 @@
  * without a reason is not told: most of it is no loss.
  */
 #include "dropped.h"
-#include "maps.h"
+#include "flow-table.h"
 
 static __always_inline void count_reason(__u32 reason)
 {
@@ -57,7 +57,7 @@ int x0_dropped(struct bpf_raw_tracepoint_args *ctx)
 	}
 	fill_drop(event, &packet);
 	struct net_device *device = BPF_CORE_READ(skb, dev);
-	struct flow *flow = bpf_map_lookup_elem(&flows, &packet.key);
+	struct flow *flow = flow_of(&packet.key);
 	event->reason = reason;
 	event->id = flow ? flow->id : 0;
 	event->time_ns = now;

@@ -4,13 +4,47 @@
 #include "fragments.h"
 #include <stdbool.h>
 
-/* Evicts the least recently used without a word; `totals` tells how much went missing that way. */
+/* The flows and the hash table over them, all read by user space without a system call: flow-table.h. Sizes are
+ * those of 131,072 flows; src/kernel/flow-table.ts has the others. */
 X0_MAP struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 131072);
-	__type(key, struct flow_key);
+	__type(key, __u32);
 	__type(value, struct flow);
 } flows SEC(".maps");
+
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 131072);
+	__type(key, __u32);
+	__type(value, struct flow_detail);
+} details SEC(".maps");
+
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 11655);
+	__type(key, __u32);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
+
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct spares);
+} spares SEC(".maps");
+
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_table);
+} table SEC(".maps");
 
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -4,12 +4,7 @@
 #pragma once
 #include <linux/types.h>
 
-/*
- * One connection in one network namespace, whoever sends: both directions share one entry.
- *
- * Key and value are laid out for the cache: the kernel puts 48 bytes before them, so that an element is three
- * lines of 64 bytes, and a packet of a known flow touches only the first two (the counters end at byte 128).
- */
+/* One connection in one network namespace, whoever sends: both directions share one flow. */
 struct flow_key {
 	/* IPv4 as ::ffff:a.b.c.d. Side 0 is the lower (address, port) in the order of `order_sides`. */
 	__u8 address[2][16];
@@ -50,26 +45,71 @@ enum application {
 
 #define LAST_SHIFT 17 /* unit of a flow's `last`: 0.13 ms */
 
+#define INDEX_BITS 23
+
 /*
- * The first 48 bytes change with each packet; behind them only what FLOW_OWNED tells. User space copies the rest
- * only when the flags have changed.
+ * An element of `flows`, laid out for the cache: a look-up compares keys in the first line of 64 bytes, and a packet
+ * of a known flow touches only this one and the counters' beside it.
  */
 struct flow {
-	__u64 packets[2]; /* sent by side 0, side 1; on the wire: a segmentation-offload buffer is many */
-	__u64 bytes[2]; /* layer 3, on the wire */
+	struct flow_key key;
 	__u32 last; /* CLOCK_MONOTONIC >> LAST_SHIFT; wraps after 6.5 days, an idle flow ends long before */
 	__u32 flags; /* enum flow_flag */
-	__u64 id; /* unique while the programs are loaded: a count on each CPU, the CPU in the low 10 bits */
+	/* The element's index in the low INDEX_BITS, above them a count of its flows; 0 while there is none. */
+	__u64 id;
+	__u32 generation; /* of the policy whose verdict it has; 0: none */
+	__u32 verdict; /* enum decision << 30, and what policy.h says */
+	__u64 packets[2]; /* sent by side 0, side 1; on the wire: a segmentation-offload buffer is many */
+	__u64 bytes[2]; /* layer 3, on the wire */
 	__u64 first_ns; /* CLOCK_MONOTONIC */
-	__u64 cookie[2]; /* socket cookie of the local socket, 0 if none or unknown */
 	__u64 process[2]; /* key of `processes`, 0 if not local or unknown */
 	__u32 ifindex; /* where the first packet was counted */
 	__u16 icmp; /* type << 8 | code of the first packet */
 	/* How often the owner of a side's socket was looked for in vain. Once it is known, or given up: the second in
 	 * which it was last told how the connection fares, with the highest bit. */
 	__u8 attempts[2];
-	__u32 generation; /* of the policy whose verdict it has; 0: none */
-	__u32 verdict; /* enum decision << 30, and what policy.h says */
+};
+
+/* What few packets of a flow touch: the element of `details` with the same index. */
+struct flow_detail {
+	__u64 cookie[2]; /* socket cookie of the local socket, 0 if none or unknown */
+	__u32 place; /* of the word that points to the flow: bucket << 6 | word << 2 | buckets from its home */
+	__u32 flows; /* that this element has held */
+};
+
+#define BUCKET_WORDS 15
+#define BUCKETS_PROBED 4
+
+/*
+ * A line of the hash table. A word is 0 or holds some bits of a key's hash and, below them, the element's index + 1;
+ * all ones below them: taken, and about to point somewhere. A flow that finds its own bucket full goes to one of the
+ * next, and `passed` counts those that did.
+ */
+struct bucket {
+	__u32 words[BUCKET_WORDS];
+	__u32 passed; /* BUCKET_LOCKED above it: somebody inserts here */
+};
+
+/* The hash table as a whole; each part that somebody else writes has its own lines. */
+struct flow_table {
+	__u64 secret[11]; /* of the hash */
+	__u32 buckets; /* at which a flow may be at home; BUCKETS_PROBED - 1 more follow */
+	__u32 capacity; /* elements */
+	__u32 tag_mask; /* bits of a bucket's word that are the hash's */
+	__u32 spare_mask; /* of positions in `spares` */
+	__u64 pad_shared[3];
+	__u32 next; /* elements below it were used; may pass `capacity` */
+	__u32 taken; /* of `spares`, ever */
+	__u64 pad_kernel[15];
+	__u32 given; /* of `spares`, ever: user space's */
+	__u32 pad_user[31];
+};
+
+#define SPARES 16
+
+/* Elements that are free again, in a ring: user space puts them in, the kernel side takes them out. */
+struct spares {
+	__u32 index[SPARES];
 };
 
 /* What a policy decided about a flow. */
@@ -124,7 +164,7 @@ struct connection {
 enum event_type {
 	EVENT_FLOW_NEW = 1,
 	EVENT_FLOW_CLOSED = 2,
-	EVENT_FLOW_REPLACED = 3, /* closed and its tuple used again: these are its last figures */
+	EVENT_FLOW_REPLACED = 3, /* another one needs its tuple or its room: these are its last figures */
 	EVENT_PAYLOAD = 4,
 	EVENT_EXCHANGE = 5,
 	EVENT_TCP = 6,
@@ -134,8 +174,8 @@ enum event_type {
 struct flow_event {
 	__u32 type; /* enum event_type */
 	__u32 pad;
-	struct flow_key key;
 	struct flow flow;
+	__u64 cookie[2];
 };
 
 #define PAYLOAD_BYTES 1464
@@ -223,7 +263,6 @@ struct totals {
 	__u64 uncounted; /* IP packets for which no flow could be created */
 	__u64 not_ip; /* ARP and all else below IP */
 	__u64 malformed; /* claimed to be IP, headers cut or wrong */
-	__u64 sequence; /* of flow ids; only that of the first program is used */
 	__u64 skipped; /* payloads and drops not told, to keep the ring for flows */
 	__u64 told; /* in the present window of time; its number in the upper half */
 };

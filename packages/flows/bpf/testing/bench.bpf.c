@@ -50,11 +50,11 @@ static long step(__u32 index, struct walk *walk)
 		walk->sink ^= key->port[1]; /* += would widen its range each round, and the verifier never end */
 		return 0;
 	}
-	struct flow *flow = find_flow(&packet, walk->totals);
+	struct flow *flow = find_flow(&packet);
 	if (!flow) {
 		flow = create_flow(&packet, 0, 1, walk->totals);
 		if (flow)
-			emit(EVENT_FLOW_NEW, &packet.key, flow, walk->totals);
+			emit(EVENT_FLOW_NEW, flow, walk->totals);
 	}
 	if (flow)
 		add_packet(flow, &packet, walk->totals);

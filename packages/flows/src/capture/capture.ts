@@ -1,19 +1,19 @@
 /**
- * The capturing side's heart: ring events and full reads of the kernel's flow map go into the flow table; from
+ * The capturing side's heart: ring events and full reads of the kernel's flows go into the flow table; from
  * there come answers, changes for followers, and sums. Runs in a worker thread; everything here is synchronous
  * but for the two timers.
  *
- * Reading rule: the kernel's totals are read before the map. Every packet in them is in some flow by then, so what
- * the flows lack was evicted and is lost: the figure can be late, never false.
+ * Reading rule: the kernel's totals are read before the flows. Every packet in them is in some flow by then, so what
+ * the flows lack was told by an event that found no room in the ring: the figure can be late, never false.
  */
 import { randomInt } from "node:crypto";
 import type { Clock, Feature } from "@x0tta6bl4/core";
 import type { FlowEvent } from "../event.ts";
 import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
-import { eventType, flowEventLayout, flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
+import { eventType, flowEventLayout, flowFlag } from "../generated/layout.ts";
 import { kernelDropReasons } from "../insight/drop-reasons.ts";
-import { readBatches } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
+import { ELEMENT_WORDS, openKernelFlows, WHOLE_WORDS } from "../kernel/flow-table.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
 import { type KernelEnforcement, openEnforcement } from "../policy/enforce/enforcement.ts";
@@ -41,7 +41,6 @@ import { createScanWatch } from "./scan-watch.ts";
 import {
   createFlowTable,
   type Delta,
-  FLOW_WORDS,
   KEY_WORDS,
   protocolOf,
   TICK_MS,
@@ -55,7 +54,8 @@ import { createTranslation } from "./translation.ts";
 import { createUndecided } from "./undecided.ts";
 import { createView } from "./view.ts";
 
-const BATCH = 1024;
+/** So many flows are read, and the ring meanwhile fills. */
+const BATCH = 4096;
 /** One of them says where a flow is seen, forwarded or not. */
 const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirst;
 /** A list within this time of the last read is answered from it. */
@@ -92,8 +92,6 @@ export interface Capture {
   drain(): number;
   /** Reads the whole map and ends what is over. */
   read(): void;
-  /** Whether so many flows have begun since the last read that the kernel will soon evict some unread. */
-  isReadDue(): boolean;
   /** Hands the recording side what happened since the last call. */
   record(): void;
   /** The recording side has taken a batch. */
@@ -121,9 +119,8 @@ export function openCapture(
   output: CaptureOutput,
   kernel: KernelSide = openKernelSide(libc, options),
 ): Capture {
-  // Twice what the kernel keeps: until the next read, flows that it has evicted still count as active.
-  const capacity = 2 * options.maxFlows + options.recentFlows;
-  const table = createFlowTable(capacity, options.recentFlows);
+  const capacity = options.maxFlows + options.recentFlows;
+  const table = createFlowTable(options.maxFlows, options.recentFlows);
   const tally = createTally();
   const undecided = createUndecided();
   /** Whether what is entered comes from the ring, not from a read of the map. */
@@ -132,11 +129,9 @@ export function openCapture(
   const cgroups = kernel.cgroupRoot === undefined ? undefined : cgroupPaths(kernel.cgroupRoot, clock.nowMs);
   const processes = createProcesses(libc, kernel.maps.processes, { cgroups, nowMs: clock.nowMs });
   const ring = openRing(libc, kernel.maps.events, options.ringBytes);
-  const keys = libc.allocate(BATCH * flowKeyLayout.size);
-  const values = libc.allocate(BATCH * flowLayout.size);
-  const cursor = libc.allocate(8);
-  const batchKeys = new Uint32Array(keys.bytes.buffer);
-  const batchValues = new Uint32Array(values.bytes.buffer);
+  const flows = openKernelFlows(libc, kernel.maps, options.maxFlows);
+  /** A flow as an event has it: key, the rest, cookies. */
+  const copied = new Uint32Array(WHOLE_WORDS);
   const delta: Delta = new Float64Array(4);
   const startedMs = clock.nowMs();
   let offsetMs = startedMs - Number(clock.monotonicNs()) / 1e6;
@@ -145,8 +140,6 @@ export function openCapture(
   let readMs = Number.NEGATIVE_INFINITY;
   let ownersMs = startedMs;
   let orphans = 0;
-  let freshFlows = 0;
-  let isFull = false;
   let lostPackets = 0;
   let lostBytes = 0;
   let kernelTotals = kernel.totals();
@@ -246,17 +239,14 @@ export function openCapture(
     pins: kernel.pins,
     links: kernel.attachments.links,
   });
-  const translation = createTranslation(libc, { kernel, table, joins, onJoined: recorder.learned });
+  const translation = createTranslation(libc, { kernel, flows, table, joins, onJoined: recorder.learned });
   const endings = createEndings(options, joins, view.raw);
 
   const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
-    // A flood beyond the table: the next read finds the flow if the kernel still has it, else it counts as lost.
-    if (table.room === 0) {
-      isFull = true;
-      return;
-    }
+    // It was expelled, and the event that told so found no room.
+    const gone = table.occupant(words, flowAt);
+    if (gone >= 0) finish(gone);
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
-    freshFlows++;
     learned.clear(slot);
     joins.clear(slot);
     const flags = words[flowAt + word.flags] as number;
@@ -299,8 +289,11 @@ export function openCapture(
   };
 
   const takeFlow = (words: Uint32Array, at: number): void => {
-    const flowAt = at + flowEventLayout.flow / 4;
-    enter(words, at + flowEventLayout.key / 4, words, flowAt);
+    const keyAt = at + flowEventLayout.flow / 4;
+    const flowAt = keyAt + KEY_WORDS;
+    // It was changing hands when it was told of: whoever had it is told of by another event.
+    if (words[flowAt + word.id] === 0 && words[flowAt + word.id + 1] === 0) return;
+    enter(words, keyAt, words, flowAt);
     if (words[at] !== eventType.flowReplaced) return;
     const slot = table.slotOf(words, flowAt);
     if (slot >= 0) finish(slot);
@@ -315,6 +308,13 @@ export function openCapture(
     else takeFlow(words, at);
   };
 
+  const drainEvents = (until?: number): number => {
+    isRing = true;
+    const count = ring.drain(takeEvent, undefined, until);
+    isRing = false;
+    return count;
+  };
+
   const drainRing = (): number => {
     // The kernel tells of a translation before the translated packet makes its flow: with these in order, both halves
     // of a connection are known as such when the second one comes.
@@ -322,10 +322,7 @@ export function openCapture(
     nowNs = Number(clock.monotonicNs());
     translation.poll(clock.nowMs());
     encrypted.read();
-    isRing = true;
-    const count = ring.drain(takeEvent, undefined, until);
-    isRing = false;
-    return count;
+    return drainEvents(until);
   };
 
   const drain = (): number => {
@@ -346,22 +343,26 @@ export function openCapture(
     news = [];
   };
 
-  const removal = createRemoval(libc, { map: kernel.maps.flows, table, enter, finish });
+  /** Enters an element's flow as it is. @returns whether it holds one. */
+  const takeElement = (element: number): boolean => {
+    if (!flows.copy(element, copied)) return false;
+    // What the ring still holds comes first: the flow's own beginning, or the end of the one that it follows.
+    if (table.slotOf(copied, KEY_WORDS) < 0) drainEvents();
+    enter(copied, 0, copied, KEY_WORDS);
+    return true;
+  };
+  const removal = createRemoval({
+    flows,
+    elements: options.maxFlows,
+    table,
+    end(element) {
+      if (takeElement(element)) finish(table.slotOf(copied, KEY_WORDS));
+    },
+  });
 
   function read(): void {
-    readMap();
-    // Only the end of a read makes room: what found none is met by the next.
-    if (isFull) readMap();
-    insight.expire(Number(clock.monotonicNs()));
-    scans.expire();
-    enforcement.sweep((low, high) => table.slotOfId(low, high) >= 0);
-    encrypted.join(clock.nowMs());
-    tell();
-  }
-
-  function readMap(): void {
     drainRing();
-    // What the ring tells meanwhile may be ahead of the map's walk.
+    // What the ring tells meanwhile may be ahead of the walk.
     const due = undecided.count;
     const before = kernel.totals();
     nowNs = Number(clock.monotonicNs());
@@ -371,41 +372,16 @@ export function openCapture(
       coverage.stepped(offset - offsetMs);
       offsetMs = offset;
     }
-    const nowTicks = ticks(nowNs);
-    const over: number[] = [];
-    isFull = false;
-    freshFlows = 0;
-    table.beginRead();
-    readBatches(libc, kernel.maps.flows, { keys, values, cursor, capacity: BATCH }, (count) => {
-      for (let index = 0; index < count; index++) {
-        const keyAt = index * KEY_WORDS;
-        const flowAt = index * FLOW_WORDS;
-        enter(batchKeys, keyAt, batchValues, flowAt);
-        if (!endings.mayBeOver(batchValues, flowAt, nowTicks)) continue;
-        const slot = table.slotOf(batchValues, flowAt);
-        if (endings.isOver(slot, batchKeys, keyAt, batchValues, flowAt, nowTicks)) over.push(slot);
-      }
-      // A full read takes long enough for a busy ring to fill.
-      drainRing();
-    });
-    const gone = table.endRead();
-    for (let index = 0; index < gone.length; index++) {
-      finish(gone[index] as number);
-      if (index % BATCH === 0) drainRing();
-    }
+    removal.finish();
+    const over = walk(ticks(nowNs));
     let settled = 0;
     undecided.settle(due, (slot, first) => {
       tally.add(table.flagsOf(slot), table.kindOf(slot), first, true);
       if (++settled % BATCH === 0) drainRing();
     });
-    // A port used again tells here that its key belongs to another flow by now.
-    drainRing();
-    removal.removeAll(over);
-    // What found no room may still be in the map: not lost before a read has taken everything.
-    if (!isFull) {
-      lostPackets = Math.max(lostPackets, before.packets - tally.packets - undecided.packets);
-      lostBytes = Math.max(lostBytes, before.bytes - tally.bytes - undecided.bytes);
-    }
+    removal.unlink(over);
+    lostPackets = Math.max(lostPackets, before.packets - tally.packets - undecided.packets);
+    lostBytes = Math.max(lostBytes, before.bytes - tally.bytes - undecided.bytes);
     kernelTotals = before;
     readMs = clock.nowMs();
     if (orphans > 0 && readMs - ownersMs > FIND_OWNERS_MS) {
@@ -413,6 +389,28 @@ export function openCapture(
       ownersMs = readMs;
       kernel.findOwners();
     }
+    insight.expire(Number(clock.monotonicNs()));
+    scans.expire();
+    enforcement.sweep((low, high) => table.slotOfId(low, high) >= 0);
+    encrypted.join(clock.nowMs());
+    tell();
+  }
+
+  /** Takes what all flows have become. @returns the slots of those that are over. */
+  function walk(nowTicks: number): number[] {
+    const { words } = flows;
+    const over: number[] = [];
+    const used = flows.reach();
+    for (let element = 0; element < used; element++) {
+      if (element % BATCH === BATCH - 1) drainRing();
+      const at = element * ELEMENT_WORDS;
+      const flowAt = at + KEY_WORDS;
+      if (!table.isCurrent(words, flowAt) && !takeElement(element)) continue;
+      if (!endings.mayBeOver(words, flowAt, nowTicks) || removal.isLeaving(element)) continue;
+      const slot = table.slotOf(words, flowAt);
+      if (endings.isOver(slot, words, at, words, flowAt, nowTicks)) over.push(slot);
+    }
+    return over;
   }
 
   const refresh = (): void => {
@@ -444,7 +442,14 @@ export function openCapture(
 
   return {
     maps: {
-      flows: kernel.maps.flows,
+      flows: {
+        flows: kernel.maps.flows,
+        details: kernel.maps.details,
+        buckets: kernel.maps.buckets,
+        spares: kernel.maps.spares,
+        table: kernel.maps.table,
+      },
+      maxFlows: options.maxFlows,
       processes: kernel.maps.processes,
       namespaces: kernel.maps.namespaces,
       cgroupRoot: kernel.cgroupRoot,
@@ -474,7 +479,6 @@ export function openCapture(
     figures,
     drain,
     read,
-    isReadDue: () => freshFlows > options.maxFlows / 4,
     record: () =>
       recorder.flush(
         coverage.take({
@@ -493,13 +497,12 @@ export function openCapture(
     close() {
       ring.close();
       enforcement.close();
+      flows.close();
       encrypted.close();
       translation.close();
-      removal.close();
       drops.close();
       kernel.close();
       processes.close();
-      for (const memory of [keys, values, cursor]) memory.free();
     },
   };
 }

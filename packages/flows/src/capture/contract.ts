@@ -3,6 +3,7 @@ import type { ChannelContract, Feature } from "@x0tta6bl4/core";
 import type { Application } from "../application.ts";
 import type { FlowEvent } from "../event.ts";
 import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
+import type { FlowTableMaps } from "../kernel/flow-table.ts";
 import type { EnforcementCalls } from "../policy/enforce/contract.ts";
 import type { AttachMode } from "./attachments.ts";
 import type { SumBounds } from "./insight-sums.ts";
@@ -44,7 +45,8 @@ export interface Service {
 
 /** The kernel's maps by which the processes of a flow are found: descriptors, which all threads share. */
 export interface FlowMaps {
-  readonly flows: number;
+  readonly flows: FlowTableMaps;
+  readonly maxFlows: number;
   readonly processes: number;
   /** From the kernel's cookie of a namespace to the number in the flows' keys. */
   readonly namespaces: number;

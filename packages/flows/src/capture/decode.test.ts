@@ -4,7 +4,8 @@ import { beforeEach, expect, test } from "vitest";
 import { requireKernel } from "../../../../test/lab/index.ts";
 import { formatAddress } from "../address.ts";
 import { flowKeyLayout, flowLayout } from "../generated/layout.ts";
-import { mapAccess, readBatches, testRun } from "../kernel/bpf.ts";
+import { testRun } from "../kernel/bpf.ts";
+import { flowTableSizes, openKernelFlows, WHOLE_WORDS } from "../kernel/flow-table.ts";
 import { openLibc } from "../kernel/libc.ts";
 import { loadObject } from "../kernel/load.ts";
 import { type ProgramName, shippedPrograms } from "../kernel/programs.ts";
@@ -132,51 +133,56 @@ interface KernelSide {
 /** Sends a frame through a shipped program, by default the one at ingress. */
 function kernelSide(): KernelSide {
   const libc = openLibc();
-  const loaded = loadObject(libc, shippedPrograms(), { maxEntries: { flows: 1024, events: 65_536 } });
-  const [keys, values, cursor] = [flowKeyLayout.size * 1024, flowLayout.size * 1024, 8].map((size) =>
-    libc.allocate(size),
-  );
-  const access = mapAccess(libc);
+  const maxFlows = 1024;
+  const loaded = loadObject(libc, shippedPrograms(), {
+    maxEntries: { ...flowTableSizes(maxFlows), events: 65_536 },
+  });
+  const flows = openKernelFlows(libc, loaded.maps, maxFlows);
+  const words = new Uint32Array(WHOLE_WORDS);
+  const bytes = new Uint8Array(words.buffer);
+  const view = new DataView(words.buffer);
   return {
     decode(frame, program = "x0_ingress", context) {
       const options = context === undefined ? {} : { context };
       expect(testRun(libc, loaded.programs[program], frame, options).verdict).toBe(-1);
-      let facts: Facts | undefined;
-      readBatches(
-        libc,
-        loaded.maps.flows,
-        { keys: keys!, values: values!, cursor: cursor!, capacity: 1024 },
-        (count) => {
-          if (count === 0) return;
-          expect(count).toBe(1);
-          const end = (side: number): string => {
-            const address = keys!.bytes.subarray(
-              flowKeyLayout.address + 16 * side,
-              flowKeyLayout.address + 16 * side + 16,
-            );
-            return `${formatAddress(address)} ${keys!.view.getUint16(flowKeyLayout.port + 2 * side, true)}`;
-          };
-          const packets = (side: number): bigint =>
-            values!.view.getBigUint64(flowLayout.packets + 8 * side, true);
-          const sender = packets(0) > 0n ? 0 : 1;
-          expect(packets(1 - sender)).toBe(0n);
-          const flags = values!.view.getUint32(flowLayout.flags, true);
-          facts = {
-            ends: [end(0), end(1)].sort(),
-            packets: Number(packets(sender)),
-            netns: keys!.view.getUint16(flowKeyLayout.netns, true),
-            protocol: keys!.view.getUint8(flowKeyLayout.protocol),
-            bytes: Number(values!.view.getBigUint64(flowLayout.bytes + 8 * sender, true)),
-            flags: (flags >>> (8 + 8 * sender)) & 0xff,
-            sentBy: end(sender),
-            icmp: values!.view.getUint16(flowLayout.icmp, true),
-          };
-        },
+      const found = Array.from({ length: flows.reach() }, (_, index) => index).filter((index) =>
+        flows.copy(index, words),
       );
-      if (facts !== undefined) access.delete(loaded.maps.flows, keys!);
-      return facts;
+      expect(found.length).toBeLessThanOrEqual(1);
+      const [element] = found;
+      if (element === undefined) return undefined;
+      flows.copy(element, words);
+      const end = (side: number): string => {
+        const address = bytes.subarray(
+          flowKeyLayout.address + 16 * side,
+          flowKeyLayout.address + 16 * side + 16,
+        );
+        return `${formatAddress(address)} ${view.getUint16(flowKeyLayout.port + 2 * side, true)}`;
+      };
+      const packets = (side: number): bigint => view.getBigUint64(flowLayout.packets + 8 * side, true);
+      const sender = packets(0) > 0n ? 0 : 1;
+      expect(packets(1 - sender)).toBe(0n);
+      const flags = view.getUint32(flowLayout.flags, true);
+      expect(flows.find(words, 0)).toBe(element);
+      const [low, high] = [flowLayout.id, flowLayout.id + 4].map((at) => view.getUint32(at, true));
+      expect(flows.unlink(element, low as number, high as number)).toBe(true);
+      expect(flows.find(words, 0)).toBe(-1);
+      flows.free(element);
+      return {
+        ends: [end(0), end(1)].sort(),
+        packets: Number(packets(sender)),
+        netns: view.getUint16(flowKeyLayout.netns, true),
+        protocol: view.getUint8(flowKeyLayout.protocol),
+        bytes: Number(view.getBigUint64(flowLayout.bytes + 8 * sender, true)),
+        flags: (flags >>> (8 + 8 * sender)) & 0xff,
+        sentBy: end(sender),
+        icmp: view.getUint16(flowLayout.icmp, true),
+      };
     },
-    close: () => loaded.close(),
+    close() {
+      flows.close();
+      loaded.close();
+    },
   };
 }
 

@@ -18,6 +18,7 @@ import {
 } from "../kernel/bpf.ts";
 import { cgroupRoot } from "../kernel/cgroups.ts";
 import { possibleCpus } from "../kernel/cpus.ts";
+import { fitOutFlowTable, flowTableSizes } from "../kernel/flow-table.ts";
 import { kernelError, type Libc } from "../kernel/libc.ts";
 import { type Loaded, loadObject, NOT_LOADED } from "../kernel/load.ts";
 import { namespaceCookie } from "../kernel/namespaces.ts";
@@ -115,7 +116,7 @@ export function openKernelSide(
     maps: pins.maps,
     programs: programNames.filter((name) => !forOthers.includes(name)),
     maxEntries: {
-      flows: options.maxFlows,
+      ...flowTableSizes(options.maxFlows),
       connections: options.maxConnections,
       events: options.ringBytes,
       // Where nothing is timed, no memory is spent on it.
@@ -132,6 +133,7 @@ export function openKernelSide(
     loaded.close();
   };
   try {
+    fitOutFlowTable(libc, loaded.maps.table, options.maxFlows);
     const root = cgroupRoot();
     features.push(attachSocketHooks(libc, loaded, root, descriptors));
     features.push(findOlderSockets(libc, loaded));

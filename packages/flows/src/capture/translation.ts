@@ -1,11 +1,10 @@
 /** Brings the two flows of a translated connection together, whichever of flow and translation is heard of first. */
 import { type TranslationWatch, watchTranslations } from "../conntrack/watch.ts";
-import { flowKeyLayout, flowLayout } from "../generated/layout.ts";
-import { mapAccess } from "../kernel/bpf.ts";
+import { type KernelFlows, WHOLE_WORDS } from "../kernel/flow-table.ts";
 import type { Libc } from "../kernel/libc.ts";
 import type { Joins } from "./joins.ts";
 import type { KernelSide } from "./kernel-side.ts";
-import { FLOW_WORDS, type FlowTable, KEY_WORDS } from "./table.ts";
+import { type FlowTable, KEY_WORDS } from "./table.ts";
 
 /** Translated connections known at once; as many as the kernel tracks on a small host by default. */
 const MOST_TRANSLATED = 65_536;
@@ -17,6 +16,7 @@ export interface Translation extends Pick<TranslationWatch, "poll" | "feature" |
 
 export interface TranslationOptions {
   readonly kernel: KernelSide;
+  readonly flows: KernelFlows;
   readonly table: FlowTable;
   readonly joins: Joins;
   /** The flow that stands for the connection has become more. */
@@ -24,17 +24,13 @@ export interface TranslationOptions {
 }
 
 export function createTranslation(libc: Libc, options: TranslationOptions): Translation {
-  const { kernel, table, joins, onJoined } = options;
-  const access = mapAccess(libc);
-  const key = libc.allocate(flowKeyLayout.size);
-  const value = libc.allocate(flowLayout.size);
-  const keyWords = new Uint32Array(key.bytes.buffer, 0, KEY_WORDS);
-  const words = new Uint32Array(value.bytes.buffer, 0, FLOW_WORDS);
+  const { kernel, flows, table, joins, onJoined } = options;
+  const copied = new Uint32Array(WHOLE_WORDS);
 
-  /** The slot of a flow by its key, through the kernel's map; -1 where there is none. */
+  /** The slot of a flow by its key, through the kernel's table; -1 where there is none. */
   const slotOfKey = (from: Uint32Array, at: number): number => {
-    keyWords.set(from.subarray(at, at + KEY_WORDS));
-    return access.lookup(kernel.maps.flows, key, value) < 0 ? -1 : table.slotOf(words, 0);
+    const element = flows.find(from, at);
+    return element >= 0 && flows.copy(element, copied) ? table.slotOf(copied, KEY_WORDS) : -1;
   };
   /** @param pair in which the original key begins at `at`; slots are -1 where there is no flow. */
   const join = (original: number, translated: number, pair: Uint32Array, at: number): void => {
@@ -60,10 +56,6 @@ export function createTranslation(libc: Libc, options: TranslationOptions): Tran
       if (translations.isOriginal(other)) join(there, slot, translations.keys, other);
       else join(slot, there, translations.keys, other - KEY_WORDS);
     },
-    close() {
-      watch.close();
-      key.free();
-      value.free();
-    },
+    close: watch.close,
   };
 }

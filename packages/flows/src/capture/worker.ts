@@ -6,8 +6,8 @@ import { type Capture, openCapture, pollDelayMs } from "./capture.ts";
 import type { CaptureContract } from "./contract.ts";
 
 /**
- * A full read of a crowded map takes a tenth of a second: it then comes less often, so that it costs 4 % of a core,
- * unless so many flows begin that the kernel would evict them unread. What is asked for meanwhile is read at once.
+ * A full read of a crowded table takes tens of milliseconds: it then comes less often, so that it costs 4 % of a core.
+ * What is asked for meanwhile is read at once.
  */
 const READ_PAUSE = 25;
 const READ_AT_LEAST_MS = 4000;
@@ -48,7 +48,7 @@ const server = serveChannel<CaptureContract>(port, {
     let nextReadMs = 0;
     readTimer = setInterval(() => {
       const beganMs = performance.now();
-      if (beganMs >= nextReadMs || opening.isReadDue()) {
+      if (beganMs >= nextReadMs) {
         opening.read();
         const tookMs = performance.now() - beganMs;
         nextReadMs = beganMs + Math.min(READ_AT_LEAST_MS, READ_PAUSE * tookMs);

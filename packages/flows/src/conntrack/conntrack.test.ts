@@ -17,7 +17,7 @@ import {
 } from "../../../../test/lab/index.ts";
 import { formatAddress } from "../address.ts";
 import { openKernelSide } from "../capture/kernel-side.ts";
-import { mapAccess } from "../kernel/bpf.ts";
+import { openKernelFlows } from "../kernel/flow-table.ts";
 import { openLibc } from "../kernel/libc.ts";
 import { openNamespace } from "../kernel/namespaces.ts";
 import { NLM_F_ACK, openNetlink } from "../kernel/netlink.ts";
@@ -57,8 +57,7 @@ function watched(namespace: Namespace, max = 1024): Watched {
     onTranslated: ({ original, reply, keys }: TranslatedConnection) =>
       seen.push({ original: written(original), reply: written(reply), keys: keys.slice() }),
   });
-  const key = libc.allocate(4 * KEY_WORDS);
-  const value = libc.allocate(256);
+  const flows = openKernelFlows(libc, kernel.maps, captureDefaults.maxFlows);
   return {
     watch,
     seen,
@@ -68,17 +67,12 @@ function watched(namespace: Namespace, max = 1024): Watched {
         await new Promise(setImmediate);
       }
     },
-    flowsOf: (connection) =>
-      [0, KEY_WORDS].map((at) => {
-        new Uint32Array(key.bytes.buffer).set((connection as Seen).keys.subarray(at, at + KEY_WORDS));
-        return mapAccess(libc).lookup(kernel.maps.flows, key, value) >= 0;
-      }),
+    flowsOf: (connection) => [0, KEY_WORDS].map((at) => flows.find((connection as Seen).keys, at) >= 0),
     [Symbol.dispose]() {
       watch.close();
       place.close();
+      flows.close();
       kernel.close();
-      key.free();
-      value.free();
     },
   };
 }

@@ -1,7 +1,7 @@
 // Written by `npm run generate` from packages/flows/bpf. Do not edit.
 
 export const programNames = ["x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_connection","x0_sockets","x0_dropped","x0_received","x0_sent"] as const;
-export const mapNames = ["fragments","flows","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","policy","generations","connections","exempt","admitted","policy_counts","workspaces","settled"] as const;
+export const mapNames = ["buckets","flows","details","fragments","spares","table","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","policy","generations","connections","exempt","admitted","policy_counts","workspaces","settled"] as const;
 
 export const flowKeyLayout = {
   size: 40,
@@ -39,20 +39,50 @@ export const application = {
 } as const;
 
 export const flowLayout = {
-  size: 104,
-  packets: 0,
-  bytes: 16,
-  last: 32,
-  flags: 36,
-  id: 40,
-  firstNs: 48,
-  cookie: 56,
-  process: 72,
-  ifindex: 88,
-  icmp: 92,
-  attempts: 94,
-  generation: 96,
-  verdict: 100,
+  size: 128,
+  key: 0,
+  last: 40,
+  flags: 44,
+  id: 48,
+  generation: 56,
+  verdict: 60,
+  packets: 64,
+  bytes: 80,
+  firstNs: 96,
+  process: 104,
+  ifindex: 120,
+  icmp: 124,
+  attempts: 126,
+} as const;
+
+export const flowDetailLayout = {
+  size: 24,
+  cookie: 0,
+  place: 16,
+  flows: 20,
+} as const;
+
+export const bucketLayout = {
+  size: 64,
+  words: 0,
+  passed: 60,
+} as const;
+
+export const flowTableLayout = {
+  size: 384,
+  secret: 0,
+  buckets: 88,
+  capacity: 92,
+  tagMask: 96,
+  spareMask: 100,
+  next: 128,
+  taken: 132,
+  given: 256,
+} as const;
+
+export const sparesLayout = {
+  size: 64,
+  index: 0,
 } as const;
 
 export const decision = {
@@ -112,8 +142,8 @@ export const eventType = {
 export const flowEventLayout = {
   size: 152,
   type: 0,
-  key: 8,
-  flow: 48,
+  flow: 8,
+  cookie: 136,
 } as const;
 
 export const payloadEventLayout = {
@@ -187,7 +217,7 @@ export const program = {
 } as const;
 
 export const totalsLayout = {
-  size: 88,
+  size: 80,
   events: 0,
   lost: 8,
   flows: 16,
@@ -196,7 +226,6 @@ export const totalsLayout = {
   uncounted: 40,
   notIp: 48,
   malformed: 56,
-  sequence: 64,
-  skipped: 72,
-  told: 80,
+  skipped: 64,
+  told: 72,
 } as const;

@@ -15,6 +15,11 @@ export interface Memory {
   free(): void;
 }
 
+export interface Reserved extends Memory {
+  /** Maps a piece that begins and ends at pages. */
+  reach(offsetBytes: number, lengthBytes: number): void;
+}
+
 /** Calls return what the kernel does, or the negative errno. */
 export interface Libc {
   /** One bpf(2) command; the kernel reads and writes `attributes` during the call only. */
@@ -23,6 +28,11 @@ export interface Libc {
   allocate(sizeBytes: number): Memory;
   /** Shared mapping of a file descriptor. @throws X0_FLOWS_KERNEL_CALL */
   map(fd: number, lengthBytes: number, offsetBytes: number, writable: boolean): Memory;
+  /**
+   * Addresses for a shared, writable mapping of which `reach` maps one piece after the other: what is not mapped is
+   * not resident, and must not be touched. @throws X0_FLOWS_KERNEL_CALL, also of `reach`
+   */
+  reserve(fd: number, lengthBytes: number): Reserved;
   close(fd: number): number;
   /** The same in another thread, for what takes the kernel long to let go; Node's own would warn of a foreign one. */
   closeAside(fd: number): Promise<number>;
@@ -49,9 +59,13 @@ const perfEventSystemCall: Readonly<Record<string, number>> = {
 };
 const PERF_FLAG_FD_CLOEXEC = 8;
 const CLONE_NEWNET = 0x40000000;
+const PROT_NONE = 0;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+const MAP_FIXED = 0x10;
+/** MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE */
+const MAP_ADDRESSES = 0x4022;
 
 /** @throws X0_FLOWS_NOT_LINUX, X0_FLOWS_NO_LIBC */
 export function openLibc(): Libc {
@@ -88,6 +102,9 @@ export function openLibc(): Libc {
     mmap: library.func(
       "void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)",
     ),
+    mapAt: library.func(
+      "void *mmap(size_t address, size_t length, int protection, int flags, int fd, long offset)",
+    ),
     munmap: library.func("int munmap(void *address, size_t length)"),
     close: library.func("int close(int fd)"),
     setns: library.func("int setns(int fd, int type)"),
@@ -113,6 +130,11 @@ export function openLibc(): Libc {
       free,
     };
   };
+  const mapped = (pointer: unknown): unknown => {
+    if (BigInt.asIntN(64, BigInt(koffi.address(pointer as never))) === -1n)
+      throw kernelError("mmap of a map", -koffi.errno());
+    return pointer;
+  };
   return {
     bpf: (command, attributes) =>
       checked(functions.systemCall(number, command, attributes, attributes.byteLength)),
@@ -125,10 +147,28 @@ export function openLibc(): Libc {
     },
     map(fd, lengthBytes, offsetBytes, writable) {
       const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-      const pointer = functions.mmap(null, lengthBytes, protection, MAP_SHARED, fd, offsetBytes);
-      const address = BigInt.asIntN(64, BigInt(koffi.address(pointer)));
-      if (address === -1n) throw kernelError("mmap of a map", -koffi.errno());
+      const pointer = mapped(functions.mmap(null, lengthBytes, protection, MAP_SHARED, fd, offsetBytes));
       return seen(pointer, lengthBytes, () => functions.munmap(pointer, lengthBytes));
+    },
+    reserve(fd, lengthBytes) {
+      const pointer = mapped(functions.mmap(null, lengthBytes, PROT_NONE, MAP_ADDRESSES, -1, 0));
+      const memory = seen(pointer, lengthBytes, () => functions.munmap(pointer, lengthBytes));
+      return {
+        ...memory,
+        reach(offset, length) {
+          const flags = MAP_SHARED | MAP_FIXED;
+          mapped(
+            functions.mapAt(
+              memory.address + BigInt(offset),
+              length,
+              PROT_READ | PROT_WRITE,
+              flags,
+              fd,
+              offset,
+            ),
+          );
+        },
+      };
     },
     close: (fd) => checked(functions.close(fd)),
     closeAside: (fd) =>

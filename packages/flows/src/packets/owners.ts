@@ -1,15 +1,15 @@
-/** The processes of a packet: those of its flow, read from the kernel's flow map. */
+/** The processes of a packet: those of its flow, read from the kernel's flow table. */
 import type { FlowMaps } from "../capture/contract.ts";
 import { createProcesses } from "../capture/processes.ts";
 import type { FlowProcess } from "../flow.ts";
 import { flowLayout } from "../generated/layout.ts";
-import { mapAccess } from "../kernel/bpf.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
+import { ELEMENT_WORDS, openKernelFlows } from "../kernel/flow-table.ts";
 import type { Libc } from "../kernel/libc.ts";
 
 const KEY_BYTES = 40;
 const KEY_WORDS = KEY_BYTES / 4;
-/** A look-up costs about 2 µs, and packets of a flow come in trains. */
+/** A look-up costs a microsecond or two, and packets of a flow come in trains. */
 const REMEMBERED = 1024;
 /** Who owns a socket is learned a few packets after its first. */
 const FRESH_MS = 100;
@@ -23,21 +23,19 @@ export interface Owners {
 export function openOwners(libc: Libc, maps: FlowMaps, nowMs: () => number): Owners {
   const cgroups = maps.cgroupRoot === undefined ? undefined : cgroupPaths(maps.cgroupRoot, nowMs);
   const processes = createProcesses(libc, maps.processes, { cgroups, nowMs });
-  const access = mapAccess(libc);
-  const key = libc.allocate(KEY_BYTES);
-  const value = libc.allocate(flowLayout.size);
-  const keyWords = new Uint32Array(key.bytes.buffer, 0, KEY_WORDS);
-  const valueWords = new Uint32Array(value.bytes.buffer, 0, flowLayout.size / 4);
+  const flows = openKernelFlows(libc, maps.flows, maps.maxFlows);
   const keys = new Uint32Array(REMEMBERED * KEY_WORDS);
   const readMs = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);
   const known: (readonly [FlowProcess | null, FlowProcess | null])[] = Array(REMEMBERED).fill([null, null]);
 
-  const read = (): readonly [FlowProcess | null, FlowProcess | null] => {
-    if (access.lookup(maps.flows, key, value) < 0) return [null, null];
-    const at = flowLayout.process / 4;
+  const read = (key: Uint32Array, keyAt: number): readonly [FlowProcess | null, FlowProcess | null] => {
+    const element = flows.find(key, keyAt);
+    if (element < 0) return [null, null];
+    const { words } = flows;
+    const at = element * ELEMENT_WORDS + flowLayout.process / 4;
     return [
-      processes.get(valueWords[at] as number, valueWords[at + 1] as number),
-      processes.get(valueWords[at + 2] as number, valueWords[at + 3] as number),
+      processes.get(words[at] as number, words[at + 1] as number),
+      processes.get(words[at + 2] as number, words[at + 3] as number),
     ];
   };
 
@@ -51,17 +49,15 @@ export function openOwners(libc: Libc, maps: FlowMaps, nowMs: () => number): Own
       const base = slot * KEY_WORDS;
       for (let word = 0; word < KEY_WORDS; word++) same &&= keys[base + word] === words[at + word];
       if (same && now - (readMs[slot] as number) < FRESH_MS) return known[slot] as (typeof known)[number];
-      for (let word = 0; word < KEY_WORDS; word++)
-        keys[base + word] = keyWords[word] = words[at + word] as number;
+      for (let word = 0; word < KEY_WORDS; word++) keys[base + word] = words[at + word] as number;
       readMs[slot] = now;
-      const found = read();
+      const found = read(words, at);
       known[slot] = found;
       return found;
     },
     close() {
       processes.close();
-      key.free();
-      value.free();
+      flows.close();
     },
   };
 }

@@ -1,6 +1,7 @@
 /** The program of bpf/testing/bench.bpf.c: the shipped accounting code over many flows. For benches only. */
 import { type KernelSide, totalsReader } from "../capture/kernel-side.ts";
 import { testRun } from "../kernel/bpf.ts";
+import { flowTableSizes } from "../kernel/flow-table.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { type Loaded, loadObject } from "../kernel/load.ts";
 import { type BpfObject, readObject } from "../kernel/object.ts";
@@ -53,7 +54,7 @@ export function benchKernel(
   sizes: { readonly maxFlows: number; readonly ringBytes: number },
 ): BenchKernel {
   const loaded = loadObject(libc, benchPrograms(), {
-    maxEntries: { flows: sizes.maxFlows, events: sizes.ringBytes },
+    maxEntries: { ...flowTableSizes(sizes.maxFlows), events: sizes.ringBytes },
   });
   const program = loaded.programs.x0_bench;
   return {
