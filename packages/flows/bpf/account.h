@@ -68,6 +68,7 @@ static __always_inline void fill_flow(struct flow *flow, struct flow_detail *det
 	flow->attempts[0] = flow->attempts[1] = 0;
 	detail->cookie[0] = detail->cookie[1] = 0;
 	detail->flows++;
+	detail->seen = 0;
 	/* Last, and in this order on all processors: with an id it is there. */
 	__sync_lock_test_and_set(&flow->id, (__u64)detail->flows << INDEX_BITS | index);
 }
@@ -105,7 +106,7 @@ __weak __u32 create(const struct packet *packet, __u32 flags, __u32 ifindex, str
 	flow = bpf_map_lookup_elem(&flows, &index);
 	if (fresh && flow && detail) {
 		if (used)
-			expel(flow, totals);
+			expel(flow, detail, totals);
 		fill_flow(flow, detail, index, packet, flags, ifindex);
 		totals->flows++;
 		if (place != NOWHERE) {

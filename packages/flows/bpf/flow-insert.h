@@ -5,7 +5,6 @@
 
 #define LOCK_ATTEMPTS 128
 #define TAKE_ATTEMPTS 4
-#define CLOSED_FIRST 26 /* FLOW_CLOSED to the highest bit */
 
 /* A function of its own so that BTF, and with it src/generated/layout.ts, knows the event. */
 static __noinline int fill_event(struct flow_event *event, __u32 type, const struct flow *flow)
@@ -33,10 +32,21 @@ static __always_inline void emit(__u32 type, const struct flow *flow, struct tot
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
-/* Tells a flow's last figures and leaves its element without flow and counters. */
-static __always_inline void expel(struct flow *flow, struct totals *totals)
+/* A flow's counters as one number, another for the element's next flow. */
+static __always_inline __u32 figures_of(__u64 id, __u64 packets, __u64 bytes)
 {
-	struct flow_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	return id + packets + bytes;
+}
+
+/*
+ * Leaves a flow's element without flow and counters. Its last figures are told if user space does not know them: in a
+ * flood of short flows it mostly does, and the ring has no room for what it knows.
+ */
+static __always_inline void expel(struct flow *flow, const struct flow_detail *detail, struct totals *totals)
+{
+	__u64 id = flow->id;
+	bool known = detail->seen == figures_of(id, flow->packets[0] + flow->packets[1], flow->bytes[0] + flow->bytes[1]);
+	struct flow_event *event = known ? 0 : bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (event)
 		fill_event(event, EVENT_FLOW_REPLACED, flow);
 	__sync_lock_test_and_set(&flow->id, 0);
@@ -46,7 +56,7 @@ static __always_inline void expel(struct flow *flow, struct totals *totals)
 	__u64 bytes0 = __sync_lock_test_and_set(&flow->bytes[0], 0);
 	__u64 bytes1 = __sync_lock_test_and_set(&flow->bytes[1], 0);
 	if (!event) {
-		totals->lost++;
+		totals->lost += !known;
 		return;
 	}
 	event->flow.packets[0] = packets0;
@@ -143,7 +153,11 @@ static __always_inline __u32 take_element(struct flow_table *table)
 	return index < table->capacity ? index : NOWHERE;
 }
 
-/* @return the number of the word in a bucket whose flow is closed, else the longest idle; BUCKET_WORDS without flows. */
+/*
+ * Closed flows wait as others do: taken first they would be gone before they are read, where idle ones fill the table.
+ *
+ * @return the number of the word in a bucket whose flow is idle longest; BUCKET_WORDS without flows
+ */
 __weak __u32 oldest_in(__u32 home, __u32 mask)
 {
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &home);
@@ -160,8 +174,7 @@ __weak __u32 oldest_in(__u32 home, __u32 mask)
 		__s32 idle = now - flow->last;
 		/* The exact clock is ahead of this one. */
 		idle &= ~(idle >> 31);
-		__u32 silence = idle | (flow->flags & FLOW_CLOSED) << CLOSED_FIRST;
-		__u64 candidate = ((__u64)silence + 1) << 4 | i;
+		__u64 candidate = ((__u64)(__u32)idle + 1) << 4 | i;
 		if (candidate > longest)
 			longest = candidate;
 	}

@@ -7,9 +7,9 @@
  * An element of `flows` keeps its place; a word in `buckets` points to it. Who looks up takes no lock. Who inserts locks
  * the key's home bucket, so that a key gets one flow; a word itself is taken by compare-and-swap, since others may
  * insert from another home. User space removes: it takes the word away, waits until whoever found the flow before
- * must be done with it, then gives the element back through `spares`. Where elements run out, the closed or else
- * longest idle flow of the home bucket is told with its last figures, and its element used again at once: a packet
- * that another CPU counts there at this very moment counts for the new flow.
+ * must be done with it, then gives the element back through `spares`. Where elements run out, the longest
+ * idle flow of the home bucket is told with its last figures, if they are news, and its element used again at
+ * once: a packet that another CPU counts there at this very moment counts for the new flow.
  */
 #pragma once
 #include "maps.h"

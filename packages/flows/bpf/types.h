@@ -75,6 +75,8 @@ struct flow_detail {
 	__u64 cookie[2]; /* socket cookie of the local socket, 0 if none or unknown */
 	__u32 place; /* of the word that points to the flow: bucket << 6 | word << 2 | buckets from its home */
 	__u32 flows; /* that this element has held */
+	__u32 seen; /* `figures_of` what user space knows of the flow */
+	__u32 pad;
 };
 
 #define BUCKET_WORDS 15
@@ -164,7 +166,7 @@ struct connection {
 enum event_type {
 	EVENT_FLOW_NEW = 1,
 	EVENT_FLOW_CLOSED = 2,
-	EVENT_FLOW_REPLACED = 3, /* another one needs its tuple or its room: these are its last figures */
+	EVENT_FLOW_REPLACED = 3, /* another one needs its tuple or its room: last figures that are not known yet */
 	EVENT_PAYLOAD = 4,
 	EVENT_EXCHANGE = 5,
 	EVENT_TCP = 6,

@@ -33,7 +33,7 @@ export const flowsConfigSchema = z.object({
     .min(1024)
     .max(4_194_304)
     .default(131_072)
-    .describe("flows that the kernel keeps at once; beyond them it evicts the least recently used"),
+    .describe("flows that the kernel keeps at once; beyond them the longest idle make room"),
   recent_flows: z
     .number()
     .int()

@@ -41,6 +41,7 @@ import { createScanWatch } from "./scan-watch.ts";
 import {
   createFlowTable,
   type Delta,
+  elementOf,
   KEY_WORDS,
   protocolOf,
   TICK_MS,
@@ -243,10 +244,11 @@ export function openCapture(
   const endings = createEndings(options, joins, view.raw);
 
   const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
-    // It was expelled, and the event that told so found no room.
+    // It was expelled, and its figures were known, or the event that told them found no room.
     const gone = table.occupant(words, flowAt);
     if (gone >= 0) finish(gone);
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
+    flows.know(elementOf(words[flowAt + word.id] as number), words, keyAt);
     learned.clear(slot);
     joins.clear(slot);
     const flags = words[flowAt + word.flags] as number;
@@ -271,6 +273,7 @@ export function openCapture(
   const enter = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
     const slot = table.update(words, flowAt, delta);
     if (slot >= 0) {
+      flows.know(elementOf(words[flowAt + word.id] as number), words, keyAt);
       tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, false);
       const verdict = words[flowAt + word.verdict] as number;
       if (verdict !== 0) enforcement.sums.add(verdict, delta, false);

@@ -78,7 +78,7 @@ export interface Totals {
   readonly lost: {
     /** Ring events without room. */
     readonly events: number;
-    /** Counted by the kernel, in no flow: evicted before they were read. */
+    /** Counted by the kernel, in no flow: expelled, and the event that told them found no room. */
     readonly packets: number;
     readonly bytes: number;
     /** Packets for which the map took no flow. */

@@ -56,10 +56,11 @@ export const flowLayout = {
 } as const;
 
 export const flowDetailLayout = {
-  size: 24,
+  size: 32,
   cookie: 0,
   place: 16,
   flows: 20,
+  seen: 24,
 } as const;
 
 export const bucketLayout = {

@@ -17,7 +17,7 @@ import {
 import type { Libc } from "./libc.ts";
 
 const PAGE = 4096;
-/** Elements that are mapped together: 1 MiB of flows, 192 KiB of details; whole pages of both. */
+/** Elements that are mapped together: 1 MiB of flows, 256 KiB of details; whole pages of both. */
 const WINDOW = 8192;
 /** BUCKET_WORDS, BUCKETS_PROBED, INDEX_BITS of bpf/types.h. */
 const BUCKET_WORDS = 15;
@@ -56,6 +56,8 @@ export interface KernelFlows {
    * that must be done with it. @returns false if it is not there any more.
    */
   unlink(index: number, idLow: number, idHigh: number): boolean;
+  /** Notes that these words of its flow are known: if nothing is added, its end need not be told. */
+  know(index: number, words: Uint32Array, at: number): void;
   /** Gives back the element of a flow that was unlinked. */
   free(index: number): void;
   close(): void;
@@ -210,6 +212,12 @@ export function openKernelFlows(libc: Libc, maps: FlowTableMaps, maxFlows: numbe
       if (Atomics.compareExchange(pointers, at, pointer, 0) !== pointer) return false;
       for (let before = 1; before <= (place & 3); before++) Atomics.sub(pointers, passed(bucket - before), 1);
       return true;
+    },
+    know(index, from, at) {
+      reachIndex(index);
+      let figures = from[at + ID] as number;
+      for (let word = COUNTERS; word < COUNTERS + COUNTER_WORDS; word += 2) figures += from[at + word] as number;
+      detailWords[index * DETAIL_WORDS + flowDetailLayout.seen / 4] = figures;
     },
     free(index) {
       const at = index * ELEMENT_WORDS;
