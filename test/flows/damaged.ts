@@ -8,6 +8,7 @@ import { type Capture, openCapture } from "../../packages/flows/src/capture/capt
 import type { CaptureOptions, Totals } from "../../packages/flows/src/capture/contract.ts";
 import type { Flow } from "../../packages/flows/src/flow.ts";
 import { testRun } from "../../packages/flows/src/kernel/bpf.ts";
+import { flowTableSizes } from "../../packages/flows/src/kernel/flow-table.ts";
 import { openLibc } from "../../packages/flows/src/kernel/libc.ts";
 import { loadObject } from "../../packages/flows/src/kernel/load.ts";
 import { shippedPrograms } from "../../packages/flows/src/kernel/programs.ts";
@@ -51,7 +52,7 @@ const options: CaptureOptions = {
 export function damageByTestRun(seed: number, count: number): DamageReport {
   const libc = openLibc();
   const loaded = loadObject(libc, shippedPrograms(), {
-    maxEntries: { flows: options.maxFlows, events: options.ringBytes },
+    maxEntries: { ...flowTableSizes(options.maxFlows), events: options.ringBytes },
   });
   const silent = { changes() {}, events() {}, record() {} };
   const capture = openCapture(libc, options, systemClock, silent, kernelWithoutDevices(libc, loaded));

@@ -16,6 +16,7 @@ import {
   tcxPrograms,
 } from "./kernel/bpf.ts";
 import { cgroupRoot } from "./kernel/cgroups.ts";
+import { flowTableSizes } from "./kernel/flow-table.ts";
 import { watchInterfaces } from "./kernel/interfaces.ts";
 import { kernelError, type Libc, openLibc } from "./kernel/libc.ts";
 import { type Loaded, loadObject, NOT_LOADED } from "./kernel/load.ts";
@@ -180,7 +181,7 @@ function* hookEntries(libc: Libc, config: FlowsConfig): Iterable<DoctorEntry> {
 }
 
 function loadPrograms(libc: Libc): Loaded<MapName, ProgramName> {
-  return loadObject(libc, shippedPrograms(), { maxEntries: { flows: 1024, events: 65_536 } });
+  return loadObject(libc, shippedPrograms(), { maxEntries: { ...flowTableSizes(1024), events: 65_536 } });
 }
 
 function deviceHook(libc: Libc, program: number, config: FlowsConfig): DoctorEntry {

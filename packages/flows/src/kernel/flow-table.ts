@@ -216,7 +216,8 @@ export function openKernelFlows(libc: Libc, maps: FlowTableMaps, maxFlows: numbe
     know(index, from, at) {
       reachIndex(index);
       let figures = from[at + ID] as number;
-      for (let word = COUNTERS; word < COUNTERS + COUNTER_WORDS; word += 2) figures += from[at + word] as number;
+      for (let word = COUNTERS; word < COUNTERS + COUNTER_WORDS; word += 2)
+        figures += from[at + word] as number;
       detailWords[index * DETAIL_WORDS + flowDetailLayout.seen / 4] = figures;
     },
     free(index) {

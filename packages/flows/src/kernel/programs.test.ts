@@ -1,12 +1,13 @@
 import { beforeEach, expect, test } from "vitest";
 import { requireKernel } from "../../../../test/lab/index.ts";
+import { flowTableSizes } from "./flow-table.ts";
 import { openLibc } from "./libc.ts";
 import { loadObject, NOT_LOADED } from "./load.ts";
 import { shippedPrograms } from "./programs.ts";
 
 beforeEach((context) => requireKernel(context, "bpf", "btf"));
 
-const maxEntries = { flows: 1024, events: 65_536 };
+const maxEntries = { ...flowTableSizes(1024), events: 65_536 };
 
 test("this kernel takes all programs", () => {
   const loaded = loadObject(openLibc(), shippedPrograms(), { maxEntries });

@@ -5,6 +5,7 @@ import { createNamespace, requireKernel } from "../../../../../test/lab/index.ts
 import { formatAddress, isMappedIPv4 } from "../../address.ts";
 import { eventType, flowEventLayout, flowLayout } from "../../generated/layout.ts";
 import { mapAccess, testRun } from "../../kernel/bpf.ts";
+import { fitOutFlowTable, flowTableSizes } from "../../kernel/flow-table.ts";
 import { openLibc } from "../../kernel/libc.ts";
 import { loadObject } from "../../kernel/load.ts";
 import { openNamespace } from "../../kernel/namespaces.ts";
@@ -28,6 +29,7 @@ const PAIRS = 100_000;
 /** Their flows would fill the table, and be found again under other policies. */
 const POLICIES_A_LOAD = 50;
 const RING_BYTES = 1 << 18;
+const MOST_FLOWS = 16_384;
 const DROP = 2;
 
 beforeEach((context) => requireKernel(context, "bpf", "btf", "netns"));
@@ -78,9 +80,10 @@ test("equal verdict and rule", { timeout: 240_000 }, async () => {
 function openKernel(device: number) {
   const libc = openLibc();
   const loaded = loadObject(libc, shippedPrograms(), {
-    maxEntries: { events: RING_BYTES },
+    maxEntries: { ...flowTableSizes(MOST_FLOWS), events: RING_BYTES },
     programs: ["x0_ingress", "x0_egress"],
   });
+  fitOutFlowTable(libc, loaded.maps.table, MOST_FLOWS);
   const ring = openRing(libc, loaded.maps.events, RING_BYTES);
   const generations = openGenerations(libc, loaded.maps, () => 0);
   const access = mapAccess(libc);
