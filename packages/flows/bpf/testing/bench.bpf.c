@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* For benches only: drives the shipped accounting code over many flows, which one test packet cannot. */
 #define X0_MAPS
-#include "../account.h"
+/* The capture wants its maps too. */
+#include "../policy.h"
 #include <linux/pkt_cls.h>
 
 struct request {
