@@ -97,7 +97,8 @@ __weak __u32 create(const struct packet *packet, __u32 flags, __u32 ifindex, str
 		if (place != NOWHERE)
 			index = take_element(table);
 		used = index == NOWHERE;
-		if (used)
+		/* Another CPU may take the same flow's element. */
+		for (int i = 0; i < ROOM_ATTEMPTS && index == NOWHERE; i++)
 			index = make_room(home, &place, table);
 		if (index == NOWHERE && place != NOWHERE)
 			give_up(place);

@@ -5,6 +5,7 @@
 
 #define LOCK_ATTEMPTS 128
 #define TAKE_ATTEMPTS 4
+#define ROOM_ATTEMPTS 4
 
 /* A function of its own so that BTF, and with it src/generated/layout.ts, knows the event. */
 static __noinline int fill_event(struct flow_event *event, __u32 type, const struct flow *flow)

@@ -59,6 +59,8 @@ static long step(__u32 index, struct walk *walk)
 	}
 	if (flow)
 		add_packet(flow, &packet, walk->totals);
+	else
+		walk->totals->uncounted++;
 	return 0;
 }
 
