@@ -423,6 +423,26 @@ static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packe
 	return verdict;
 }
 
+/*
+ * A flow's generation and verdict are one word of 64 bits, and the generation is mixed with the flow's id: another CPU
+ * may give the element to another flow at any time, and a verdict must never be read as that one's.
+ */
+static __always_inline __u32 generation_tag(__u32 generation, __u64 id)
+{
+	return generation ^ ((__u32)id * 0x9e3779b1 ^ (__u32)(id >> 32));
+}
+
+static __always_inline void keep_verdict(struct flow *flow, const struct packet *packet, __u64 id, __u32 generation,
+					 __u32 verdict)
+{
+	const __u64 *ours = (const __u64 *)&packet->key, *theirs = (const __u64 *)&flow->key;
+	for (int word = 0; word < sizeof(struct flow_key) / 8; word++)
+		if (ours[word] != theirs[word])
+			return;
+	__u64 judged = (__u64)verdict << 32 | generation_tag(generation, id);
+	*(volatile __u64 *)&flow->generation = judged;
+}
+
 #define JUDGE_LEAVING 1 /* this host sends the packet */
 #define JUDGE_FRESH 2 /* its flow begins with it */
 
@@ -437,19 +457,18 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 		return true;
 	bool leaving = how & JUDGE_LEAVING;
 	__u32 verdict = 0;
+	__u64 id = flow ? flow->id : 0;
 	if (generation && (leaving || !is_passing_through(skb, packet))) {
 		struct trial trial = { .generation = generation, .leaving = leaving, .opener = packet->side };
 		if (flow) {
-			trial.flow = flow->id;
+			trial.flow = id;
 			if (!(how & JUDGE_FRESH) && !flow->generation)
 				trial.opener = (flow->flags & FLOW_FIRST_SENDER) != 0;
 		}
 		verdict = decide(skb, packet, &trial);
 	}
-	if (flow) {
-		flow->verdict = verdict;
-		flow->generation = generation;
-	}
+	if (flow)
+		keep_verdict(flow, packet, id, generation, verdict);
 	return verdict >> VERDICT_DECISION == DECISION_DENY;
 }
 
@@ -457,9 +476,11 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 static __always_inline bool judge(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u32 how,
 				  const struct policy_state *state)
 {
-	__u32 generation = generation_in_force(state), verdict = flow->verdict;
+	__u32 generation = generation_in_force(state);
+	__u64 judged = *(volatile __u64 *)&flow->generation;
+	__u32 verdict = judged >> 32;
 	/* Errors of many connections share a flow: each is judged for itself. */
-	if (flow->generation == generation && !(how & JUDGE_FRESH) && !is_error(packet)) {
+	if ((__u32)judged == generation_tag(generation, flow->id) && !(how & JUDGE_FRESH) && !is_error(packet)) {
 		/* What one side may not, the other may. */
 		if (verdict >> VERDICT_DECISION != DECISION_DENY || verdict & VERDICT_WORKLOAD)
 			return false;

@@ -57,7 +57,7 @@ struct flow {
 	__u32 flags; /* enum flow_flag */
 	/* The element's index in the low INDEX_BITS, above them a count of its flows; 0 while there is none. */
 	__u64 id;
-	__u32 generation; /* of the policy whose verdict it has; 0: none */
+	__u32 generation; /* of the policy whose verdict it has, as `generation_tag` in policy.h; 0: never judged */
 	__u32 verdict; /* enum decision << 30, and what policy.h says */
 	__u64 packets[2]; /* sent by side 0, side 1; on the wire: a segmentation-offload buffer is many */
 	__u64 bytes[2]; /* layer 3, on the wire */
