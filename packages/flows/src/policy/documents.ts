@@ -2,16 +2,14 @@
 import { readFileSync } from "node:fs";
 import type { X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
-import { type PolicyConfig, parsePort, parseSource } from "./config.ts";
+import { type PolicyConfig, parsePort } from "./config.ts";
 import { type Assembled, assemble } from "./language/assemble.ts";
 import type { CidrGroup, PolicyDocument } from "./language/draft.ts";
 import { namedPorts } from "./language/named-ports.ts";
 import { parsePolicies } from "./language/parse.ts";
 import { describeProblem, exitOf, type Problem } from "./language/problem.ts";
-import { type PolicySet, policyProtocols } from "./model.ts";
-import { MANAGEMENT_ID } from "./store/schema.ts";
+import type { PolicySet } from "./model.ts";
 import type { StoredDocument } from "./store/store.ts";
-import type { Management } from "./tables.ts";
 
 export interface PolicyText {
   /** Shown in problems. */
@@ -114,16 +112,4 @@ function knownServices(): string {
     // Then only configured names are known, and a missing one is said where it is used.
     return "";
   }
-}
-
-/** What stays reachable whatever the policies say. */
-export function managementOf(config: PolicyConfig): Management {
-  return {
-    id: MANAGEMENT_ID,
-    ports: config.management_ports.map((text) => {
-      const { protocol, port } = parsePort(text);
-      return { protocol: policyProtocols[protocol], port };
-    }),
-    sources: config.management_sources.map(parseSource),
-  };
 }

@@ -1,7 +1,7 @@
 /** The matrix in the words of the API. Loaded when it is asked for, with the language behind it. */
 import { flowsFail } from "../errors.ts";
 import type { PolicyConfig } from "./config.ts";
-import { managementOf } from "./documents.ts";
+import { managementOf } from "./management.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
 import { type Direction, NODE_ENDPOINT, type Verdict } from "./model.ts";
 import type { RepositoryStatus } from "./repository.ts";

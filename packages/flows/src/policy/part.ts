@@ -16,6 +16,7 @@ import { flowsFail } from "../errors.ts";
 import { stateAnswer } from "./answers.ts";
 import { policyCommands } from "./command/command.ts";
 import { type PolicyConfig, policyConfigSchema } from "./config.ts";
+import type { PolicyReader } from "./documents.ts";
 import { enforcementService, enforcementSettings } from "./enforce/service.ts";
 import { createPolicyMetrics } from "./metrics.ts";
 import { rehearsalRoutes } from "./rehearse/routes.ts";
@@ -93,18 +94,21 @@ function createPolicyPart({
   return {
     async start() {
       // Language and compiler are needed by a running agent only, not by the configuration or the help.
-      const [{ createReader }, { createRepository }, { openPolicyStore }] = await Promise.all([
-        import("./documents.ts"),
+      const [{ createRepository }, { openPolicyStore }] = await Promise.all([
         import("./repository.ts"),
         import("./store/store.ts"),
       ]);
       const folder = join(dataDirectory, "policy");
       mkdirSync(folder, { recursive: true, mode: 0o750 });
       const store = openPolicyStore(join(folder, "policy.db"));
+      let reader: PolicyReader | undefined;
       const repository = createRepository({
         config,
         store,
-        reader: createReader(config),
+        async reader() {
+          reader ??= (await import("./documents.ts")).createReader(config);
+          return reader;
+        },
         enforcement: services.find(enforcementService),
         world: () => worldOf(config, { addresses: hostAddresses(), workloads: [], names: () => [] }),
         clock,

@@ -8,10 +8,11 @@ import { flowsFail } from "../errors.ts";
 import { compile } from "./compile/compile.ts";
 import { type EncodedTables, encode } from "./compile/encode.ts";
 import type { PolicyConfig } from "./config.ts";
-import { managementOf, type PolicyReader, type PolicyText } from "./documents.ts";
+import type { PolicyReader, PolicyText } from "./documents.ts";
 import type { EnforcementFigures, Tuple } from "./enforce/contract.ts";
 import type { Enforcement } from "./enforce/service.ts";
 import { inspect } from "./inspect.ts";
+import { managementOf } from "./management.ts";
 import type { PolicySet, World } from "./model.ts";
 import { resolversOf } from "./resolvers.ts";
 import { namesOfRules, numbered } from "./store/number.ts";
@@ -90,7 +91,8 @@ export interface Repository {
 
 export interface RepositoryOptions {
   readonly config: PolicyConfig;
-  readonly reader: PolicyReader;
+  /** Asked for by the first document: most hosts have none. */
+  readonly reader: () => Promise<PolicyReader>;
   readonly store: PolicyStore;
   readonly enforcement: Enforcement | undefined;
   readonly world: () => World;
@@ -146,9 +148,10 @@ export function createRepository(options: RepositoryOptions): Repository {
     failure = undefined;
     return { stored, compiled, inKernel: generation };
   };
-  const compiledOf = (documents: readonly StoredDocument[], management: boolean): Compiled => {
+  const compiledOf = async (documents: readonly StoredDocument[], management: boolean): Promise<Compiled> => {
     world = options.world();
-    const set = numbered(reader.setOf(documents), store.ids);
+    const read = documents.length === 0 ? { policies: [] } : (await reader()).setOf(documents);
+    const set = numbered(read, store.ids);
     return { set, world, tables: tablesOf(set, management) };
   };
   const requireSettled = (): void => {
@@ -175,7 +178,7 @@ export function createRepository(options: RepositoryOptions): Repository {
         `policies are not enforced here, so nothing could fall back: ${off()?.reason}`,
         { hint: "apply without --confirm-within: it is stored, and enforced as soon as it can be" },
       );
-    const compiled = compiledOf(documents, management);
+    const compiled = await compiledOf(documents, management);
     if (session !== undefined)
       sessions = [...sessions.filter((one) => !same(one, session)), session].slice(-MOST_SESSIONS);
     const before = held;
@@ -279,7 +282,7 @@ export function createRepository(options: RepositoryOptions): Repository {
         }
         held = { stored: confirmed, compiled: undefined, inKernel: undefined };
         try {
-          held = { ...held, compiled: compiledOf(confirmed.documents, confirmed.management) };
+          held = { ...held, compiled: await compiledOf(confirmed.documents, confirmed.management) };
         } catch (error) {
           fail(error, "the stored policies cannot be read");
         }
@@ -288,7 +291,10 @@ export function createRepository(options: RepositoryOptions): Repository {
     apply: (request) =>
       inTurn(async () => {
         requireSettled();
-        const given = reader.read(request.files, { audit: request.audit, appliedMs: clock.nowMs() });
+        const given = (await reader()).read(request.files, {
+          audit: request.audit,
+          appliedMs: clock.nowMs(),
+        });
         const change = await put(merged(held?.stored.documents ?? [], given), request);
         const reason = off()?.reason;
         const notInForce = reason === undefined ? [] : [`stored, not in force: ${reason}`];
@@ -317,7 +323,7 @@ export function createRepository(options: RepositoryOptions): Repository {
         const number = store.prepare(applied);
         // First for the next start, whatever the kernel says.
         store.settle(number, "confirmed", clock.nowMs());
-        held = await swap({ number, ...applied }, compiledOf([], true));
+        held = await swap({ number, ...applied }, await compiledOf([], true));
         return { generation: number, ...difference(before, []), waiting: false, warnings: [] };
       }),
     confirm: () =>

@@ -5,8 +5,9 @@ import type { ReplayRange } from "../../history/replay.ts";
 import { protocolName } from "../../protocols.ts";
 import { compile } from "../compile/compile.ts";
 import type { PolicyConfig } from "../config.ts";
-import { createReader, managementOf } from "../documents.ts";
+import { createReader } from "../documents.ts";
 import { selectsEndpoint } from "../evaluate.ts";
+import { managementOf } from "../management.ts";
 import { NODE_ENDPOINT, type PolicySet, type World } from "../model.ts";
 import { resolversOf } from "../resolvers.ts";
 import type { StoredDocument } from "../store/store.ts";
@@ -51,6 +52,7 @@ export async function rehearsalOf(
     {
       ...range,
       netns,
+      nodes: nodeAddresses(world),
       tables: compile(set, whole, managing),
       workloads: workloads.map(({ key, endpoint }) => ({ key, endpoint })),
       top,
@@ -102,9 +104,8 @@ export async function suggestionOf(
   { since, until, widen, publicAddresses }: SuggestQuery,
   signal: AbortSignal,
 ): Promise<SuggestionAnswer> {
-  const nodes = [world.node, ...world.members].flatMap(({ addresses }) => addresses);
   const needs = await recorded.needs(
-    { ...rangeOf(since, until, nowMs), netns, nodes, limits: { publicAddresses } },
+    { ...rangeOf(since, until, nowMs), netns, nodes: nodeAddresses(world), limits: { publicAddresses } },
     signal,
   );
   const { yaml, documents } = suggest(needs, world, {
@@ -131,6 +132,10 @@ export async function suggestionOf(
       ),
     })),
   };
+}
+
+function nodeAddresses({ node, members }: World): Uint8Array[] {
+  return [node, ...members].flatMap(({ addresses }) => addresses);
 }
 
 function rangeOf(since: string, until: string, nowMs: number): ReplayRange {

@@ -37,10 +37,11 @@ function told<T extends object>(target: T, name: string): T {
 
 const config = policyConfigSchema.parse({});
 const store = openPolicyStore(join(folder, "policy.db"));
+const reader = createReader(config);
 const repository = createRepository({
   config,
   store: told(store, "store"),
-  reader: createReader(config),
+  reader: async () => reader,
   enforcement: told(memoryEnforcement(systemClock), "kernel"),
   world: () => worldOf(config, { addresses: [], workloads: [], names: () => [] }),
   clock: systemClock,

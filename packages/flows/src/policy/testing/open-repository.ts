@@ -68,6 +68,7 @@ export async function openRepository(
   const store = openPolicyStore(join(place, "policy.db"));
   onTestFinished(() => store.close());
   const kernel = memoryEnforcement(clock);
+  const reader = createReader(config);
   const host = { addresses: ["10.0.0.1"] };
   const fixture: Fixture = {
     store,
@@ -88,7 +89,7 @@ export async function openRepository(
     repository: createRepository({
       config,
       store,
-      reader: createReader(config),
+      reader: async () => reader,
       enforcement: kernel,
       world: () =>
         worldOf(config, {
