@@ -4,6 +4,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import type { FlowProcess } from "../flow.ts";
+import { placeOf, verdictOf } from "../recording/record.ts";
 import { type Block, liveBlock } from "./block.ts";
 import { column } from "./columns.ts";
 import { type AddressTable, createAddressTable } from "./dictionaries.ts";
@@ -179,7 +180,8 @@ function visitRows({ block, run, range, addresses, isCurrent, visit }: Rows): vo
     const kind = kinds[row] as number;
     const protocol = protocols[row] as number;
     flow.id = ids[row] as number;
-    flow.place = (kind >>> 16) & 0xf;
+    flow.place = placeOf(kind);
+    flow.verdict = verdictOf(kind);
     flow.isEgress = kind >>> 24 !== 0;
     flow.netns = netns[row] as number;
     flow.startMs = startMs;

@@ -3,6 +3,7 @@ import type { FlowProcess } from "../../flow.ts";
 import type { PastFlow } from "../../history/replay.ts";
 import { protocolNumbers, tcpFlag } from "../../protocols.ts";
 import { places } from "../../recording/record.ts";
+import { verdicts } from "../../verdicts.ts";
 
 /** Flows of which no policy is asked here. */
 export const unasked = [
@@ -33,8 +34,7 @@ export interface Asked {
 const { tcp, udp, udplite, sctp, icmp, icmpv6 } = protocolNumbers;
 const LOCAL = places.indexOf("local");
 const LOOPBACK = places.indexOf("loopback");
-/** Index of `verdicts`. */
-const DROPPED = 2;
+const DROPPED = verdicts.indexOf("dropped");
 
 /**
  * Fills in what is asked.

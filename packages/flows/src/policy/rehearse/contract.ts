@@ -10,6 +10,8 @@ interface Replaying extends ReplayRange {
   readonly id: number;
   /** Inode of the namespace whose packets are judged; undefined: of all. */
   readonly netns: number | undefined;
+  /** Addresses of this host and of members: 16 bytes each. Neither names nor prefixes select them. */
+  readonly nodes: readonly Uint8Array[];
 }
 
 export interface RehearseRequest extends Replaying {
@@ -69,8 +71,6 @@ export interface Rehearsed {
 }
 
 export interface NeedsRequest extends Replaying {
-  /** Addresses of this host and of members: 16 bytes each. */
-  readonly nodes: readonly Uint8Array[];
   readonly limits: {
     /** So many addresses of the world that use one service of this host make it a public one. */
     readonly publicAddresses: number;

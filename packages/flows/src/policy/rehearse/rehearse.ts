@@ -49,6 +49,8 @@ interface Pending {
 /** Addresses that no rule tells apart. */
 interface PeerClass {
   readonly numbers: readonly number[];
+  /** Whether rules name some, and it is of the world. */
+  readonly canBeNamed: boolean;
   /** Endpoint → service → verdict. */
   readonly cells: Map<number, Map<number, Cell>>;
   /** By the name that a flow has for an address. */
@@ -66,8 +68,8 @@ export async function rehearse(
   const endpoints = new Map(request.workloads.map(({ key, endpoint }) => [key, endpoint]));
   const isJudged = new Set(tables.endpoints.map(({ policy }) => policy >>> 2));
   const judge = createJudge(tables);
-  /** Names count only where rules name some. */
   const hasNames = tables.names.length > 0;
+  const nodes = new Set(request.nodes.map(formatAddress));
 
   const groups = heavyHitters<{ flows: number }, Newest>(GROUPS, (before, next) =>
     isNewer(next.example, before.example) ? next : before,
@@ -97,11 +99,17 @@ export async function rehearse(
     texts = [];
     known = 0;
   };
-  const classWith = (numbers: readonly number[]): PeerClass => {
-    const key = numbers.join();
+  const textOf = (address: number): string => {
+    const text = texts[address] ?? formatAddress(replay.address(address));
+    texts[address] = text;
+    return text;
+  };
+
+  const classWith = (numbers: readonly number[], canBeNamed: boolean): PeerClass => {
+    const key = `${canBeNamed} ${numbers.join()}`;
     let found = classes.get(key);
     if (found === undefined) {
-      found = { numbers, cells: new Map(), byName: new Map() };
+      found = { numbers, canBeNamed, cells: new Map(), byName: new Map() };
       classes.set(key, found);
     }
     return found;
@@ -109,14 +117,15 @@ export async function rehearse(
   const classOfAsked = ({ peer, peerName, isEgress }: Asked): PeerClass => {
     let found = classOf[peer];
     if (found === undefined) {
-      found = classWith(judge.peers({ address: replay.address(peer) }));
+      const canBeNamed = hasNames && !nodes.has(textOf(peer));
+      found = classWith(judge.peers({ address: replay.address(peer) }), canBeNamed);
       classOf[peer] = found;
     }
-    if (!hasNames || !isEgress || peerName === "") return found;
+    if (!found.canBeNamed || !isEgress || peerName === "") return found;
     let named = found.byName.get(peerName);
     if (named === undefined) {
       const more = judge.named([peerName]);
-      named = more.length === 0 ? found : classWith([...found.numbers, ...more]);
+      named = more.length === 0 ? found : classWith([...found.numbers, ...more], true);
       found.byName.set(peerName, named);
       known++;
     }
@@ -143,12 +152,6 @@ export async function rehearse(
     }
     return cell;
   };
-  const textOf = (address: number): string => {
-    const text = texts[address] ?? formatAddress(replay.address(address));
-    texts[address] = text;
-    return text;
-  };
-
   let tellings = new Map<string, Told>();
   /** One object a block: these would hold the blocks of the whole history. */
   let toldOf = new Map<FlowProcess, Told>();

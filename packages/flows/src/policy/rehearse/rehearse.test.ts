@@ -1,0 +1,210 @@
+/** Recorded flows are judged as the naive evaluator judges each of them. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { seededRandom } from "@x0tta6bl4/core";
+import { expect, test } from "vitest";
+import { parseAddress } from "../../address.ts";
+import type { Flow } from "../../flow.ts";
+import { qualified } from "../../history/rows.ts";
+import { simulated } from "../../history/testing/simulated.ts";
+import { protocolNumber } from "../../protocols.ts";
+import { compile } from "../compile/compile.ts";
+import { evaluateManaged } from "../managed.ts";
+import { type Attempt, NODE_ENDPOINT, type Verdict, type World } from "../model.ts";
+import { type RandomCase, randomCase } from "../testing/random-cases.ts";
+import { clusterwide, readPolicies, smallWorld } from "../testing/small-world.ts";
+import type { Rehearsed, RehearseRequest } from "./contract.ts";
+import { rehearse } from "./rehearse.ts";
+import { netns, randomFlows, recordedFlows, trafficMs } from "./testing/random-traffic.ts";
+
+const signal = new AbortController().signal;
+const whole = { sinceMs: trafficMs, untilMs: trafficMs + 3_600_000 };
+
+function requestOf(
+  { set, world, management }: RandomCase,
+  more: Partial<RehearseRequest> = {},
+): RehearseRequest {
+  return {
+    id: 1,
+    ...whole,
+    netns,
+    nodes: [world.node, ...world.members].flatMap(({ addresses }) => addresses),
+    tables: compile(set, world, management),
+    workloads: world.workloads.map(({ name, endpoint }) => ({ key: name, endpoint })),
+    top: 10_000,
+    ...more,
+  };
+}
+
+/** As a flow shows, without the columns that the rehearsal reads. */
+function isAsked(flow: Flow): boolean {
+  const { place, protocol, icmp, verdict } = flow;
+  const errors = [3, 1];
+  const vital = protocol === "icmpv6" && icmp?.type === 135;
+  return (
+    place === "local" &&
+    flow.netns === netns &&
+    verdict !== "dropped" &&
+    !vital &&
+    !(icmp !== null && errors.includes(icmp.type))
+  );
+}
+
+function hasWorked({ protocol, tcpFlags, packets }: Flow): boolean {
+  if (protocol !== "tcp") return packets.received > 0 || packets.sent > 1;
+  // Flags of both sides are one set in a flow: an answer has them too, where there was one.
+  if (packets.received > 0) return true;
+  return tcpFlags.includes("ACK") && packets.sent > 1;
+}
+
+function attemptOf({ direction, source, destination, protocol, icmp }: Flow, endpoint: number): Attempt {
+  const peer = direction === "egress" ? destination : source;
+  const isBare = ["tcp", "udp", "sctp"].includes(protocol) && source.port === 0 && destination.port === 0;
+  return {
+    endpoint,
+    direction,
+    peer: { address: parseAddress(peer.ip) as Uint8Array },
+    protocol: protocolNumber(protocol) as number,
+    port: icmp !== null ? icmp.type : isBare ? undefined : destination.port,
+  };
+}
+
+function expected({ set, world, management }: RandomCase, flows: readonly Flow[]) {
+  const counts = { judged: 0, denied: 0, audited: 0, attempts: { judged: 0, denied: 0 } };
+  const rules = new Map<string, number>();
+  const groups = new Map<string, { flows: number; newest: string }>();
+  for (const flow of flows) {
+    if (!isAsked(flow)) continue;
+    const peer = flow.direction === "egress" ? flow.destination : flow.source;
+    const named: World = { ...world, names: () => (peer.name === null ? [] : [peer.name]) };
+    const workload = world.workloads.find(({ name }) => name === flow.process?.unit)?.endpoint;
+    const endpoints = workload === undefined ? [NODE_ENDPOINT] : [NODE_ENDPOINT, workload];
+    const verdicts = endpoints.map((endpoint): Verdict & { readonly endpoint: number } => ({
+      endpoint,
+      ...evaluateManaged(set, named, management, attemptOf(flow, endpoint)),
+    }));
+    const isDenied = verdicts.some(({ decision }) => decision === "deny");
+    if (!hasWorked(flow)) {
+      counts.attempts.judged++;
+      if (isDenied) counts.attempts.denied++;
+      continue;
+    }
+    counts.judged++;
+    if (isDenied) counts.denied++;
+    else if (verdicts.some(({ decision }) => decision === "audit")) counts.audited++;
+    for (const { decision, id, endpoint } of verdicts) {
+      if (decision === "allow") continue;
+      rules.set(`${decision} ${id}`, (rules.get(`${decision} ${id}`) ?? 0) + 1);
+      const { port = null } = attemptOf(flow, endpoint);
+      const key = JSON.stringify([
+        ...[decision, id, endpoint, flow.direction, flow.protocol, port, peer.name ?? peer.ip],
+        ...[flow.process?.comm ?? null, flow.process?.unit ?? null],
+      ]);
+      const known = groups.get(key);
+      groups.set(key, { flows: (known?.flows ?? 0) + 1, newest: qualified(trafficMs, flow.id) });
+    }
+  }
+  return { counts, rules, groups };
+}
+
+function told({ counts, rules, groups }: Rehearsed) {
+  const { unasked: _, ...rest } = counts;
+  return {
+    counts: rest,
+    rules: new Map(rules.map(({ decision, rule, flows }) => [`${decision} ${rule}`, flows])),
+    groups: new Map(
+      groups.map((group) => {
+        const { decision, rule, endpoint, direction, protocol, port, peer, process, unit } = group;
+        const names = Object.entries({ tcp: 6, udp: 17, icmp: 1, icmpv6: 58, sctp: 132, gre: 47 });
+        const name = names.find(([, number]) => number === protocol)?.[0];
+        return [
+          JSON.stringify([
+            ...[decision, rule, endpoint, direction, name, port, peer.name ?? peer.ip],
+            ...[process, unit],
+          ]),
+          { flows: group.flows, newest: group.example.flow },
+        ];
+      }),
+    ),
+  };
+}
+
+test("random flows through random policies, as the evaluator judges each", async () => {
+  const random = seededRandom(11);
+  let [denied, audited, allowed] = [0, 0, 0];
+  for (let round = 0; round < 60; round++) {
+    const one = randomCase(random);
+    const flows = randomFlows(random, one.world, 400);
+    using recorded = recordedFlows(flows);
+    const result = await rehearse(recorded.history, requestOf(one), signal);
+    expect(told(result)).toEqual(expected(one, flows));
+    denied += result.counts.denied;
+    audited += result.counts.audited;
+    allowed += result.counts.judged - result.counts.denied - result.counts.audited;
+  }
+  // Each of the three was tried often.
+  expect(Math.min(denied, audited, allowed)).toBeGreaterThan(300);
+});
+
+const denyAll = (): RandomCase => ({
+  ...readPolicies(clusterwide("endpointSelector: {}\ningress: [{}]\negress: [{}]")),
+  world: smallWorld,
+  management: undefined,
+});
+
+test("flows of blocks, of what waits and of what goes on are each judged once", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "x0-rehearse-"));
+  try {
+    const { history, record, expected: kept, traffic } = simulated(folder, { flowsPerSecond: 200 });
+    record(90);
+    const range = { sinceMs: 0, untilMs: Number.MAX_SAFE_INTEGER };
+    const judge = async (of: Pick<RehearseRequest, "sinceMs" | "untilMs">) => {
+      const { counts } = await rehearse(history, requestOf(denyAll(), of), signal);
+      return counts.judged + counts.attempts.judged + counts.unasked.loopback;
+    };
+    expect(await judge(range)).toBe(kept.size);
+    const [from, to] = [traffic.nowMs - 40_000, traffic.nowMs - 20_000];
+    const within = [...kept.values()].filter(
+      ({ start, end }) => Date.parse(end) >= from && Date.parse(start) < to,
+    );
+    expect(await judge({ sinceMs: from, untilMs: to })).toBe(within.length);
+    await history.close(1000);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("what is bounded says so, and keeps the largest", async () => {
+  const random = seededRandom(3);
+  const base = randomFlows(random, smallWorld, 1);
+  const flows = Array.from({ length: 30_000 }, (_, index): Flow => {
+    const host = index % 3 === 0 ? 0 : index;
+    const source = { ip: `10.${host >> 16}.${(host >> 8) & 255}.${host & 255}`, port: 40_000, name: null };
+    return {
+      ...(base[0] as Flow),
+      ...{ id: String(index + 1), source, direction: "ingress", place: "local", verdict: "forwarded", netns },
+      ...{ destination: { ip: "198.51.100.1", port: 80, name: null }, protocol: "tcp", icmp: null },
+      ...{ tcpFlags: ["SYN", "ACK", "PSH"], packets: { sent: 2, received: 2 }, process: null },
+    };
+  });
+  using recorded = recordedFlows(flows);
+  const { groups, missing, counts } = await rehearse(
+    recorded.history,
+    requestOf(denyAll(), { top: 3 }),
+    signal,
+  );
+  expect(counts.denied).toBe(30_000);
+  expect(groups).toHaveLength(3);
+  expect(groups[0]).toMatchObject({ peer: { ip: "10.0.0.0" }, port: 80, flows: 10_000 });
+  expect(missing).toBeGreaterThan(0);
+});
+
+test("a rehearsal that nobody waits for ends", async () => {
+  const random = seededRandom(5);
+  using recorded = recordedFlows(randomFlows(random, smallWorld, 50));
+  const gone = AbortSignal.abort();
+  await expect(rehearse(recorded.history, requestOf(denyAll()), gone)).rejects.toMatchObject({
+    code: "X0_FLOWS_REPLAY_ENDED",
+  });
+});
