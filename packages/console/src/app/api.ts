@@ -15,10 +15,21 @@ export class ApiError extends Error {
 }
 
 /** @throws ApiError */
-export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+export function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return ask(path, {}, signal);
+}
+
+/** The browser says where the page comes from, and sends the cookie along. @throws ApiError */
+export function postJson<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  const headers = { "content-type": "application/json" };
+  return ask(path, { method: "POST", headers, body: JSON.stringify(body) }, signal);
+}
+
+async function ask<T>(path: string, init: RequestInit, signal: AbortSignal | undefined): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(path, { headers: { accept: "application/json" }, signal: signal ?? null });
+    const headers = { accept: "application/json", ...init.headers };
+    response = await fetch(path, { ...init, headers, signal: signal ?? null });
   } catch (error) {
     signal?.throwIfAborted();
     throw new ApiError(0, "", error instanceof Error ? error.message : String(error));

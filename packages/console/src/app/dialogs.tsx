@@ -3,21 +3,16 @@ import { Badge } from "./icons.tsx";
 import type { Health } from "./shapes.ts";
 import { troubled } from "./states.tsx";
 
-const keys: readonly (readonly [string, string])[] = [
-  ["/", "search: an address, name, :port, protocol, unit or process"],
-  ["f", "edit the filter, which is the URL"],
-  ["g f", "go to Flows, without a filter"],
-  ["↑ ↓", "walk through the table"],
-  ["PgUp PgDn Home End", "walk further"],
-  ["Enter", "open the flow's page"],
-  ["Esc", "close what is open; let go of the table"],
-  ["Space", "pause, go on"],
-  ["m", "the flows of the minute around the cursor"],
-  ["t", "light or dark"],
-  ["?", "this list"],
-];
+export type HelpKeys = readonly (readonly [key: string, meaning: string])[];
 
-export function Help({ onClose }: { onClose(): void }) {
+interface HelpProps {
+  readonly keys: HelpKeys;
+  /** What is done by other means. */
+  readonly children?: preact.ComponentChildren;
+  onClose(): void;
+}
+
+export function Help({ keys, children, onClose }: HelpProps) {
   return (
     <Dialog title="Keys" onClose={onClose}>
       <dl class="facts">
@@ -30,10 +25,7 @@ export function Help({ onClose }: { onClose(): void }) {
           </>
         ))}
       </dl>
-      <p class="s">
-        Drag over a chart for the flows of that time, click to keep the cursor there. The table's order waits
-        while the pointer is on it. In the map arrows walk, Enter selects, + − 0 scale.
-      </p>
+      {children !== undefined && <p class="s">{children}</p>}
     </Dialog>
   );
 }

@@ -5,24 +5,42 @@ import type { Filter } from "./query.ts";
 import { interpret } from "./search.ts";
 import type { Health } from "./shapes.ts";
 
+const pages = [
+  { path: "/flows", title: "Flows", letter: "f" },
+  { path: "/policy", title: "Policy", letter: "p" },
+] as const;
+
+/** What `g` and a letter do on every page; the page itself goes to its own plain view. */
+export const pageKeys: Readonly<Record<string, () => void>> = Object.fromEntries(
+  pages.map(({ path, letter }) => [`g ${letter}`, () => location.assign(path)]),
+);
+
 interface RailProps {
+  readonly page: (typeof pages)[number]["title"];
   readonly health: Health | undefined;
   readonly lostPackets: number | undefined;
   onHelp(): void;
 }
 
-export function Rail({ health, lostPackets, onHelp }: RailProps) {
+export function Rail({ page, health, lostPackets, onHelp }: RailProps) {
   return (
     <nav class="rail" aria-label="Pages">
       <div class="id">
         x0<span>tta6bl4</span>
       </div>
-      <a href="/flows" aria-current="page" title="Flows (g f)">
-        <span>Flows</span>
-        <i class="letter" aria-hidden="true">
-          f
-        </i>
-      </a>
+      {pages.map(({ path, title, letter }) => (
+        <a
+          key={path}
+          href={path}
+          aria-current={title === page ? "page" : undefined}
+          title={`${title} (g ${letter})`}
+        >
+          <span>{title}</span>
+          <i class="letter" aria-hidden="true">
+            {letter}
+          </i>
+        </a>
+      ))}
       <div class="end s">
         {health?.host}
         <br />

@@ -11,7 +11,7 @@ export function useKeys(keys: Keys): void {
     const pressed = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
       const target = event.target instanceof Element ? event.target : document.body;
-      if (target.closest("input, textarea, dialog") !== null) return;
+      if (target.closest("input, select, textarea, dialog") !== null) return;
       // A focused button keeps the keys that press it.
       if (target.closest("button, a") !== null && (event.key === "Enter" || event.key === " ")) return;
       const action = latest.current[`${before} ${event.key}`] ?? latest.current[event.key];

@@ -7,11 +7,14 @@ import "./flows.css";
 import "./table.css";
 import "./flow/flow.css";
 import "./map/map.css";
+import "./policy/policy.css";
 import { render } from "preact";
 import { FlowsPage } from "./page.tsx";
+import { PolicyPage } from "./policy/page.tsx";
 import { applyTheme } from "./theme.ts";
 
 applyTheme();
-const mount = (): void => render(<FlowsPage />, document.body);
+const page = location.pathname === "/policy" ? <PolicyPage /> : <FlowsPage />;
+const mount = (): void => render(page, document.body);
 if (document.readyState === "loading") addEventListener("DOMContentLoaded", mount);
 else mount();

@@ -3,12 +3,12 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Charts } from "./charts.tsx";
 import { ChooseColumns, ChooseRange } from "./choose.tsx";
 import { columnsOf } from "./columns.tsx";
-import { Features, Help } from "./dialogs.tsx";
+import { Features, Help, type HelpKeys } from "./dialogs.tsx";
 import { FilterBar } from "./filter.tsx";
 import { useFlowDetail } from "./flow/detail.ts";
 import { SidePanel } from "./flow/panel.tsx";
 import { exact } from "./format.ts";
-import { Bar, type LiveState, Rail } from "./frame.tsx";
+import { Bar, type LiveState, pageKeys, Rail } from "./frame.tsx";
 import { useKeys } from "./keys.ts";
 import { useLocation } from "./location.ts";
 import { ServiceMap } from "./map/map.tsx";
@@ -74,6 +74,7 @@ export function FlowsPage() {
     filterBy({ since: isoSecond(second - 30_000), until: isoSecond(second + 30_000) });
   };
   useKeys({
+    ...pageKeys,
     ...walk.keys,
     "/": () => document.getElementById("search")?.focus(),
     f: () => document.getElementById("filter")?.focus(),
@@ -89,7 +90,7 @@ export function FlowsPage() {
   const large = view.map === "large";
   return (
     <>
-      <Rail health={health} lostPackets={model.lostPackets} onHelp={() => setDialog("help")} />
+      <Rail page="Flows" health={health} lostPackets={model.lostPackets} onHelp={() => setDialog("help")} />
       <Bar
         health={health}
         live={liveState(model, view)}
@@ -184,7 +185,12 @@ export function FlowsPage() {
           )}
         </div>
       </main>
-      {dialog === "help" && <Help onClose={closeDialog} />}
+      {dialog === "help" && (
+        <Help keys={helpKeys} onClose={closeDialog}>
+          Drag over a chart for the flows of that time, click to keep the cursor there. The table's order
+          waits while the pointer is on it. In the map arrows walk, Enter selects, + − 0 scale.
+        </Help>
+      )}
       {dialog === "features" && health !== undefined && <Features health={health} onClose={closeDialog} />}
       {dialog === "columns" && <ChooseColumns view={view} onView={go} onClose={closeDialog} />}
       {dialog === "range" && (
@@ -193,6 +199,21 @@ export function FlowsPage() {
     </>
   );
 }
+
+const helpKeys: HelpKeys = [
+  ["/", "search: an address, name, :port, protocol, unit or process"],
+  ["f", "edit the filter, which is the URL"],
+  ["g f", "go to Flows, without a filter"],
+  ["g p", "go to Policy"],
+  ["↑ ↓", "walk through the table"],
+  ["PgUp PgDn Home End", "walk further"],
+  ["Enter", "open the flow's page"],
+  ["Esc", "close what is open; let go of the table"],
+  ["Space", "pause, go on"],
+  ["m", "the flows of the minute around the cursor"],
+  ["t", "light or dark"],
+  ["?", "this list"],
+];
 
 /** What one looks for first: the largest and the latest; names from A. */
 const descendingFirst: ReadonlySet<SortKey> = new Set([

@@ -23,7 +23,7 @@ const tokens = (block: string | undefined): Record<string, string> =>
 const [, dark, light] = css.split(":root");
 const themes = { dark: tokens(dark), light: tokens(light) };
 const grounds = ["bg0", "bg1", "bg2", "selbg"];
-const texts = ["ink", "ink2", "ink3", "dropped", "error", "warning", "selected"];
+const texts = ["ink", "ink2", "ink3", "denied", "dropped", "error", "warning", "selected"];
 const shapes = ["s1", "s2", "s3", "s4", "s5", "s6", "allowed"];
 
 const pairs = Object.entries(themes).flatMap(([theme, colours]) =>

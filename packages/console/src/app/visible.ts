@@ -14,6 +14,11 @@ export function visible(text: string, most: number = longestShown): string {
   return cut.replace(unseen, sign);
 }
 
+/** A text of several lines: whole, and its lines stay lines. */
+export function visibleText(text: string): string {
+  return text.replace(unseen, (character) => (character === "\n" ? character : sign(character)));
+}
+
 /** Whether `visible` would show another text. */
 export function isVisible(text: string): boolean {
   return visible(text) === text;
