@@ -22,7 +22,7 @@ import {
   start,
   startAgent,
 } from "../test/lab/index.ts";
-import type { Bench } from "./lib/bench.ts";
+import type { Bench, BenchOptions } from "./lib/bench.ts";
 import { median, quartiles, round } from "./lib/statistics.ts";
 import { type Counters, difference, type Stream, startStream, type Window } from "./lib/stream.ts";
 
@@ -40,7 +40,13 @@ type Observer = "agent" | "softflowd" | "nothing";
 /** One window of each stream. */
 type Windows = Readonly<Record<StreamKind, Window>>;
 
-export const run: Bench = async ({ quick, seed, note }) => {
+export const run: Bench = (options) => overhead(options);
+
+/** @param prepare what an agent is to do before each of its windows. */
+export async function overhead(
+  { quick, seed, note }: BenchOptions,
+  prepare: (agent: Agent, sender: Namespace) => Promise<void> = async () => {},
+): Promise<Record<string, number | null>> {
   const lack = await missingKernel("netns", "nftables", "bpf", "btf");
   if (lack !== undefined) throw new Error(lack);
   if (!(await isInstalled("iperf3"))) throw new Error("iperf3 is not installed (Debian: iperf3)");
@@ -64,7 +70,9 @@ export const run: Bench = async ({ quick, seed, note }) => {
   let before = await windows(streams);
   for (let pair = 0; pair < pairs; pair++)
     for (const observer of shuffled(observers, random.below)) {
-      const observed = await observedBy(observer, receiver, streams, tally);
+      const observed = await observedBy(observer, receiver, streams, tally, (agent) =>
+        prepare(agent, sender),
+      );
       const after = await windows(streams);
       const bare = (of: (windows: Windows) => number): number => (of(before) + of(after)) / 2;
       for (const [name, of] of Object.entries(goodputs)) {
@@ -86,7 +94,7 @@ export const run: Bench = async ({ quick, seed, note }) => {
     tcp_kept: round(kept("agent tcp") ?? 0),
     counted_pct: round((100 * tally.counted) / tally.expected, 9),
   };
-};
+}
 
 async function observersHere(quick: boolean): Promise<readonly Observer[]> {
   const observers: Observer[] = (await isInstalled("softflowd")) ? ["agent", "softflowd"] : ["agent"];
@@ -102,6 +110,7 @@ async function observedBy(
   receiver: Namespace,
   streams: Streams,
   tally: Tally,
+  prepare: (agent: Agent) => Promise<void>,
 ): Promise<Windows> {
   if (observer === "nothing") return windows(streams);
   if (observer === "softflowd") {
@@ -114,6 +123,7 @@ async function observedBy(
   }
   await using agent = await startAgent({ places: receiver });
   await agent.observes(2);
+  await prepare(agent);
   await sleep(SETTLE_MS);
   const before = streams.udp64.counters();
   const udp64 = await streams.udp64.window();

@@ -1,4 +1,7 @@
 /**
+ * Policies in the kernel and on recorded traffic. `swap_1000_rules_ms`: tables into force; `revoke_cutoff_ms`: from the
+ * store that turns to a policy that denies a stream to its last packet let through; `rules_max`: so many took effect;
+ * `ns_hot`: a packet of a known flow under 1,000 rules; `udp64_kept_100_rules`: as `flows-overhead`, with a policy.
  * Policies on recorded traffic: how long it takes to judge a million recorded flows (`check_1m_flows_s`), and how many
  * of them the policies that are suggested from them would drop (`suggest_denials`). The flows are written through the
  * history's own recorder and read back from its files, as after a restart; a policy of a thousand rules judges them.
@@ -25,7 +28,10 @@ import { recordedIn } from "../packages/flows/src/policy/rehearse/testing/record
 import { worldOf } from "../packages/flows/src/policy/world.ts";
 import { readBatch } from "../packages/flows/src/recording/record.ts";
 import { type RecordTraffic, recordTraffic } from "../packages/flows/src/testing/record-traffic.ts";
+import type { Agent, Namespace } from "../test/lab/index.ts";
+import { overhead } from "./flows-overhead.ts";
 import type { Bench, BenchOptions } from "./lib/bench.ts";
+import { hundredRules, inKernel, revoked } from "./lib/policy-kernel.ts";
 import { median, round } from "./lib/statistics.ts";
 
 const FLOWS_PER_SECOND = 2000;
@@ -34,7 +40,18 @@ const RULES = 1000;
 const MILLION = 1_000_000;
 const signal = new AbortController().signal;
 
-export const run: Bench = async (options) => ({ ...(await rehearsed(options)) });
+export const run: Bench = async (options) => ({
+  ...(await inKernel(options)),
+  ...(await revoked(options)),
+  ...(await rehearsed(options)),
+  udp64_kept_100_rules: (await overhead(options, applyHundredRules))["udp64_kept"] ?? null,
+});
+
+async function applyHundredRules(agent: Agent, sender: Namespace): Promise<void> {
+  const [address = ""] = await sender.addresses("eth0");
+  const files = [{ name: "hundred.yaml", text: hundredRules(address) }];
+  await agent.post("/api/v1/policy/apply", { files });
+}
 
 async function rehearsed({ quick, seed, note }: BenchOptions): Promise<Record<string, number>> {
   const wanted = quick ? 100_000 : MILLION;

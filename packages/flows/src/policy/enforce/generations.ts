@@ -77,9 +77,9 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
     const { generation, previous, deadlineMs } = read();
     return isOver(deadlineMs) ? previous : generation;
   };
-  const release = (keep: readonly number[]): void => {
-    const kept = new Set(keep.map((generation) => generation & (SLOTS - 1)));
-    for (let slot = 0; slot < SLOTS; slot++) if (!kept.has(slot)) setSlot(libc, maps.generations, slot, -1);
+  /** Each slot that is emptied waits for the kernel's readers, so tables stay until their slot is needed again. */
+  const releaseAll = (): void => {
+    for (let slot = 0; slot < SLOTS; slot++) setSlot(libc, maps.generations, slot, -1);
   };
   let latest = Math.max(read().generation, read().previous);
 
@@ -101,21 +101,19 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
         latest = generation;
       }
       turn(generation, previous, confirmWithinMs === undefined ? 0 : bootMs() + confirmWithinMs);
-      release(confirmWithinMs === undefined ? [generation] : [generation, previous]);
+      if (generation === 0 && confirmWithinMs === undefined) releaseAll();
       return generation;
     },
     confirm() {
       const { generation, deadlineMs } = read();
       if (deadlineMs === 0 || isOver(deadlineMs)) return false;
       turn(generation, 0, 0);
-      release([generation]);
       return true;
     },
     revert() {
       const { previous, deadlineMs } = read();
       if (deadlineMs === 0) return false;
       turn(previous, 0, 0);
-      release([previous]);
       return true;
     },
     inForce() {
