@@ -37,6 +37,7 @@ export interface Permission {
   readonly needs: readonly Need[];
 }
 
+const DNS = 53;
 const protocolOf = new Map<number, PolicyProtocol>(
   Object.entries(policyProtocols).map(([name, number]) => [number, name as PolicyProtocol]),
 );
@@ -44,7 +45,8 @@ const protocolOf = new Map<number, PolicyProtocol>(
 /** O(needs). The same needs, in any order, give the same permissions in the same order. */
 export function permissionsOf(needs: readonly Need[], world: World, widening: Widening): Permission[] {
   const nodeOf = new Map<string, Peer>();
-  for (const { name, addresses } of world.members)
+  // As everywhere, the first one that has an address is whose it is.
+  for (const { name, addresses } of world.members.toReversed())
     for (const address of addresses) nodeOf.set(formatAddress(address), { kind: "node", name });
   for (const address of world.node.addresses) nodeOf.set(formatAddress(address), { kind: "host" });
 
@@ -79,7 +81,7 @@ export function permissionsOf(needs: readonly Need[], world: World, widening: Wi
 
 /** Everybody who would let it pass, what is made for it first. */
 function peersOf(
-  { isEgress, address, isIPv4, name }: Need,
+  { isEgress, address, isIPv4, name, port }: Need,
   nodeOf: ReadonlyMap<string, Peer>,
   widening: Widening,
 ): Peer[] {
@@ -92,6 +94,8 @@ function peersOf(
   if (address !== null) {
     const bits = isIPv4 ? 96 + widening.ipv4 : widening.ipv6;
     peers.push({ kind: "cidr", prefix: prefixOf(address, bits) });
+    // Who answers for names cannot be known by one: its address is what must be allowed.
+    if (port === DNS) peers.reverse();
   }
   return [...peers, world];
 }

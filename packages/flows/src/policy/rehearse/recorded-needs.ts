@@ -64,7 +64,8 @@ export async function recordedNeeds(
       service.peers.delete(each);
       held--;
       const { name, isIPv4 } = peer;
-      merge(service, key, { address: null, name, isIPv4, flows: peer.flows, lastMs: peer.lastMs });
+      const whole = kind.startsWith("name-") ? name : null;
+      merge(service, key, { address: null, name: whole, isIPv4, flows: peer.flows, lastMs: peer.lastMs });
     }
   };
   const merge = (service: Service, key: string, more: Peer): boolean => {
@@ -95,17 +96,17 @@ export async function recordedNeeds(
     const address = replay.address(peer);
     const isIPv4 = isMappedIPv4(address);
     const isNode = nodes.has(text);
-    // Who answers for names cannot be known by one: its address is what must be allowed.
-    const isNamed = isEgress && !isNode && peerName !== "" && port !== DNS;
-    const name = isNamed ? peerName : null;
-    const kind = isNode ? "node" : name === null ? `world-${isIPv4}` : `name-${isIPv4} ${name}`;
+    const name = isEgress && !isNode && peerName !== "" ? peerName : null;
+    // Resolvers are told apart by address, whatever they are called.
+    const byName = name !== null && port !== DNS;
+    const kind = isNode ? "node" : byName ? `name-${isIPv4} ${name}` : `world-${isIPv4}`;
     const whole = service.peers.get(`${kind}\n*`);
     if (whole !== undefined) {
       whole.flows++;
       whole.lastMs = Math.max(whole.lastMs, lastMs);
       return;
     }
-    const key = `${kind}\n${text}`;
+    const key = `${kind}\n${text} ${name}`;
     const known = service.peers.get(key);
     if (known !== undefined) {
       known.flows++;
@@ -119,7 +120,7 @@ export async function recordedNeeds(
     if (isNode) return;
     const size = (service.sizes.get(kind) ?? 0) + 1;
     service.sizes.set(kind, size);
-    const most = name !== null ? MOST_OF_NAME : isEgress ? MOST_ADDRESSES : limits.publicAddresses;
+    const most = byName ? MOST_OF_NAME : isEgress ? MOST_ADDRESSES : limits.publicAddresses;
     if (size > most) collapse(service, kind);
   };
 
