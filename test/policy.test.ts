@@ -168,6 +168,23 @@ test("what denies everything ends other connections and leaves the one over whic
   expect((await edge.policy(["list"])).stderr).toMatch(/is in force; it falls back in \d+ s/);
 });
 
+test("management ports stay reachable, from their sources, unless that is refused", async () => {
+  await using edge = await host([
+    `policy.management_ports=tcp:${PORT}`,
+    "policy.management_sources=10.77.0.0/16",
+  ]);
+  await edge.json(["apply", "-"], denyAll);
+  expect(await edge.isReached()).toBe(true);
+  await edge.json(["apply", "--no-management", "-"], denyAll);
+  expect(await edge.isReached(1000)).toBe(false);
+  await using other = await host([
+    `policy.management_ports=tcp:${PORT}`,
+    "policy.management_sources=192.0.2.0/24",
+  ]);
+  await other.json(["apply", "-"], denyAll);
+  expect(await other.isReached(1000)).toBe(false);
+});
+
 test("what nobody confirms falls back by itself", async () => {
   await using edge = await host();
   expect((await edge.policy(["apply", "--confirm-within", "3s", "-"], denyAll)).code).toBe(0);
