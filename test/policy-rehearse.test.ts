@@ -1,0 +1,104 @@
+/** `x0 policy check --against` and `x0 policy suggest` on what a running agent has recorded. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { beforeEach, expect, test } from "vitest";
+import { type Outcome, pair, requireKernel, run, runX0, start, startAgent } from "./lab/index.ts";
+
+beforeEach((context) => requireKernel(context, "netns", "bpf", "btf", "tcx"));
+
+const PORT = 8080;
+const CONNECTIONS = 5;
+const only = (port: number, name = "web"): string =>
+  `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: ${name}}
+spec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "${port}"}]}]}]}
+`;
+
+interface Host extends AsyncDisposable {
+  policy(words: readonly string[], input?: string): Promise<Outcome>;
+  readonly client: string;
+}
+
+/** A host with an agent whose history has some connections of a client to its server. */
+async function visitedHost(): Promise<Host> {
+  const stack = new AsyncDisposableStack();
+  const { client, server, left, right } = stack.use(await pair());
+  const folder = await mkdtemp(join(tmpdir(), "x0-rehearse-"));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const settings = ["policy.node_name=edge-1"];
+  const agent = stack.use(await startAgent({ places: server, folder, settings }));
+  await agent.observes(2);
+  const echo = `require("net").createServer((s) => s.end("hello\\n")).listen(${PORT}, () => console.log("listening"))`;
+  stack.use(await start([process.execPath, "-e", echo], /listening/, { places: server }));
+  const visit = `for (let n = 0; n < ${CONNECTIONS}; n++) require("net").connect(${PORT}, "${right.ipv4}").resume()`;
+  await run([process.execPath, "-e", visit], { places: client });
+  const policy: Host["policy"] = (words, input) =>
+    runX0(["policy", ...words, "--data-dir", folder, "--set", ...settings], {
+      ...(input === undefined ? {} : { input }),
+    });
+  // Records reach the history within a second or two.
+  for (let flows = 0; flows < CONNECTIONS; await setTimeout(100)) {
+    const { stdout } = await policy(["suggest", "-o", "json"]);
+    flows = (JSON.parse(stdout) as { flows: number }).flows;
+  }
+  return { policy, client: left.ipv4, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+test("a policy is suggested from what was recorded, and drops nothing of it", async () => {
+  await using host = await visitedHost();
+  const { code, stdout: yaml, stderr } = await host.policy(["suggest", "--from", "1h"]);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/hours were recorded: \d+ rules? allow/);
+  expect(yaml).toContain(`- "${host.client}/32"`);
+  expect(yaml).toMatch(
+    new RegExp(`# ${CONNECTIONS} flows, the last at .*\\n.*fromCIDR:[^#]*port: "${PORT}"`),
+  );
+
+  const checked = await host.policy(["check", "-", "--against", "1h", "-o", "json"], yaml);
+  expect(checked).toMatchObject({ code: 0, stderr: "" });
+  const { rehearsal } = JSON.parse(checked.stdout);
+  expect(rehearsal).toMatchObject({ denied: 0, groups: [], rules: [] });
+  expect(rehearsal.judged).toBeGreaterThanOrEqual(CONNECTIONS);
+  expect(rehearsal.hours).toBeGreaterThan(0);
+  // Without its rules for what came in, all of that would be dropped.
+  const closed = yaml.replace(/ {2}ingress:\n(?: {4}.*\n)+/, "  ingress:\n    - {}\n");
+  expect(closed).not.toBe(yaml);
+  expect(await host.policy(["check", "-", "--against", "1h"], closed)).toMatchObject({ code: 1 });
+});
+
+test("what would be dropped is told with the rule, the peer and the process", async () => {
+  await using host = await visitedHost();
+  const { code, stdout, stderr } = await host.policy(["check", "-", "--against", "1h"], only(22));
+  expect(code).toBe(1);
+  expect(stderr).toContain(`${CONNECTIONS} recorded connections would be dropped`);
+  expect(stdout).toMatch(new RegExp(`\\n${CONNECTIONS} +default/web +spec.ingress +deny\\n`));
+  expect(stdout).toMatch(
+    new RegExp(
+      `\\n${CONNECTIONS} +ingress +${host.client} +tcp/${PORT} +\\S*node\\S*.* +default/web spec.ingress +20`,
+    ),
+  );
+  expect(await host.policy(["check", "-", "--against", "1h"], only(PORT))).toMatchObject({ code: 0 });
+});
+
+test("files are rehearsed beside what is applied, or alone", async () => {
+  await using host = await visitedHost();
+  expect(await host.policy(["apply", "--audit", "-"], only(22))).toMatchObject({ code: 0 });
+  const audited = async (...words: string[]): Promise<number> => {
+    const { stdout } = await host.policy(
+      ["check", "-", "--against", "1h", "-o", "json", ...words],
+      only(PORT, "other"),
+    );
+    return JSON.parse(stdout).rehearsal.audited;
+  };
+  // Both allow a port each: together both are allowed.
+  expect(await audited()).toBe(0);
+  const apart = await host.policy(["check", "-", "--against", "1h", "-o", "json"], only(PORT, "web"));
+  expect(JSON.parse(apart.stdout).rehearsal).toMatchObject({ denied: 0, audited: 0 });
+  const same = await host.policy(["check", "-", "--against", "1h", "-o", "json"], only(23, "third"));
+  expect(JSON.parse(same.stdout).rehearsal.denied).toBe(CONNECTIONS);
+  const wrong = await host.policy(["check", "-", "--against", "yesterday"], only(PORT));
+  expect(wrong).toMatchObject({ code: 2 });
+});
