@@ -12,6 +12,7 @@
  */
 #define X0_MAPS
 #include "insight.h"
+#include "names.h"
 #include "policy.h"
 #include <linux/pkt_cls.h>
 
@@ -184,6 +185,8 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	if (forwarded && !(flow->flags & FLOW_FORWARDED))
 		__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
 	bool drop = judged && judge(skb, &packet, flow, fresh ? how | JUDGE_FRESH : how, state);
+	if (!drop && is_naming(&packet, flow) && !(device & DEVICE_COUNTS))
+		learn(skb, &packet, flow, how);
 	if (counted) {
 		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. What a
 		 * device above lets pass is told when it is counted. */

@@ -66,13 +66,7 @@ X0_MAP struct {
 	__type(value, __u32); /* id of the verdict */
 } exempt SEC(".maps");
 
-/* Addresses by the names whose answers gave them. */
-#define ADMITTED_PEERS 8
-struct admitted {
-	__u32 peers[ADMITTED_PEERS]; /* 0 behind the last */
-	__u64 until_ns; /* CLOCK_BOOTTIME */
-};
-
+/* By the names whose answers gave them. */
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -80,6 +74,35 @@ X0_MAP struct {
 	__type(key, struct in6_addr);
 	__type(value, struct admitted);
 } admitted SEC(".maps");
+
+/* A state of the automaton that matches names: names.h. */
+#define NAME_SYMBOLS 40
+struct name_state {
+	__u16 next[NAME_SYMBOLS];
+	__u32 peers[ADMITTED_PEERS]; /* that select a name which ends here; 0 behind the last */
+};
+
+struct name_automaton {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 2);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct name_state));
+};
+
+/* A generation without names has none. */
+X0_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, GENERATION_SLOTS);
+	__type(key, __u32);
+	__array(values, struct name_automaton);
+} automata SEC(".maps");
+
+static __always_inline void *automaton_of(__u32 generation)
+{
+	__u32 slot = generation & (GENERATION_SLOTS - 1);
+	return bpf_map_lookup_elem(&automata, &slot);
+}
 
 X0_MAP struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -96,6 +119,11 @@ static __always_inline __u32 generation_in_force(const struct policy_state *stat
 	if (!deadline || bpf_ktime_get_boot_ns() < deadline)
 		return choice->generation;
 	return choice->previous;
+}
+
+static __always_inline __u32 boot_seconds(void)
+{
+	return bpf_ktime_get_boot_ns() / 1000000000;
 }
 
 static __always_inline void put_be32(__u8 *at, __u32 value)
@@ -180,11 +208,13 @@ static __noinline __u32 evaluate(void *table, struct workspace *work)
 	}
 	/* Names are of the world. */
 	struct admitted *names = wider & PEER_NODE ? 0 : bpf_map_lookup_elem(&admitted, work->question.peer);
-	if (names && names->until_ns > bpf_ktime_get_boot_ns()) {
+	if (names) {
+		__u32 now = boot_seconds();
 		for (int i = 0; i < ADMITTED_PEERS; i++) {
-			if (!names->peers[i])
-				break;
-			answer = ask(table, work, policy, names->peers[i]);
+			__u64 place = names->places[i];
+			if ((__u32)place <= now)
+				continue;
+			answer = ask(table, work, policy, place >> 32);
 			best = answer > best ? answer : best;
 		}
 	}
@@ -484,7 +514,9 @@ static __always_inline bool judge(struct __sk_buff *skb, const struct packet *pa
 		/* What one side may not, the other may. */
 		if (verdict >> VERDICT_DECISION != DECISION_DENY || verdict & VERDICT_WORKLOAD)
 			return false;
-		if (packet->side == ((verdict & VERDICT_SIDE) != 0))
+		/* A name that was learned since may allow what this host asks for. */
+		if (packet->side == ((verdict & VERDICT_SIDE) != 0) &&
+		    (!(how & JUDGE_LEAVING) || !automaton_of(generation)))
 			return true;
 	}
 	return judge_anew(skb, packet, flow, generation, how);

@@ -149,6 +149,30 @@ struct policy_counts {
 	__u64 busy; /* verdicts under way on this CPU: one may interrupt another */
 };
 
+/* An address of the world, and the selectors by name that it is admitted for. */
+#define ADMITTED_PEERS 8
+struct admitted {
+	__u64 places[ADMITTED_PEERS]; /* peer << 32 | until, in seconds of CLOCK_BOOTTIME; 0 or past: free */
+};
+
+/* How long an address is admitted for a name, whatever its record says. Seconds. */
+struct name_settings {
+	__u32 shortest;
+	__u32 longest;
+};
+
+/* Of what is read for names in force. */
+struct name_counts {
+	__u64 queries; /* for selected names, to resolvers */
+	__u64 answers; /* to these */
+	__u64 admitted; /* addresses, each time that one was */
+	__u64 strangers; /* queries for selected names, to others than resolvers */
+	__u64 unasked; /* answers for selected names that belong to no query */
+	__u64 malformed;
+	__u64 full; /* no room for an address, or for one more name of it */
+	__u64 busy; /* readings under way on this CPU */
+};
+
 /* A connection that passes. */
 struct connection_key {
 	struct flow_key flow;

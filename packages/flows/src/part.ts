@@ -95,6 +95,8 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
     confirm: () => captured().call("confirmPolicy", undefined),
     revert: () => captured().call("revertPolicy", undefined),
     figures: () => captured().call("policyFigures", undefined),
+    admit: (addresses) => captured().call("admitAddresses", addresses),
+    admitted: (since) => captured().call("admittedAddresses", since),
   });
   services.provide(
     recordedTraffic,

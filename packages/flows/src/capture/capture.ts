@@ -232,6 +232,7 @@ export function openCapture(
   const drops = createDropCounts(libc, kernel.maps.drops);
   const enforcement = openEnforcement(libc, {
     maps: kernel.maps,
+    admit: kernel.admit,
     nowMs: clock.nowMs,
     nowTicks: () => ticks(Number(clock.monotonicNs())),
     ticksOf: (milliseconds) => milliseconds / TICK_MS,

@@ -88,6 +88,8 @@ export interface KernelTotals {
 
 export interface KernelSide {
   readonly maps: Readonly<Record<MapName, number>>;
+  /** The program that admits addresses of names. */
+  readonly admit: number;
   readonly pins: Pins;
   readonly attachments: Attachments;
   readonly cgroupRoot: string | undefined;
@@ -181,6 +183,7 @@ export function openKernelSide(
     };
     return {
       maps: loaded.maps,
+      admit: loaded.programs.x0_admit,
       pins,
       attachments: devices,
       cgroupRoot: root,

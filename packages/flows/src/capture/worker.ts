@@ -71,6 +71,8 @@ const server = serveChannel<CaptureContract>(port, {
   confirmPolicy: () => opened().enforcement.confirm(),
   revertPolicy: () => opened().enforcement.revert(),
   policyFigures: () => opened().enforcement.figures(),
+  admitAddresses: (addresses) => opened().enforcement.admit(addresses),
+  admittedAddresses: (since) => opened().enforcement.admitted(since),
   close() {
     clearTimeout(timer);
     clearInterval(readTimer);

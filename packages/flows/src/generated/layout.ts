@@ -1,7 +1,7 @@
 // Written by `npm run generate` from packages/flows/bpf. Do not edit.
 
-export const programNames = ["x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_connection","x0_sockets","x0_dropped","x0_received","x0_sent"] as const;
-export const mapNames = ["buckets","flows","details","fragments","spares","table","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","policy","generations","connections","exempt","admitted","policy_counts","workspaces","settled"] as const;
+export const programNames = ["x0_admit","x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_connection","x0_sockets","x0_dropped","x0_received","x0_sent"] as const;
+export const mapNames = ["buckets","flows","details","policy","name_counts","fragments","spares","table","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","generations","connections","exempt","admitted","automata","policy_counts","workspaces","resolvers","name_settings","asked","readings","settled"] as const;
 
 export const flowKeyLayout = {
   size: 40,
@@ -114,6 +114,29 @@ export const policyCountsLayout = {
   related: 16,
   unready: 24,
   busy: 32,
+} as const;
+
+export const admittedLayout = {
+  size: 64,
+  places: 0,
+} as const;
+
+export const nameSettingsLayout = {
+  size: 8,
+  shortest: 0,
+  longest: 4,
+} as const;
+
+export const nameCountsLayout = {
+  size: 64,
+  queries: 0,
+  answers: 8,
+  admitted: 16,
+  strangers: 24,
+  unasked: 32,
+  malformed: 40,
+  full: 48,
+  busy: 56,
 } as const;
 
 export const connectionKeyLayout = {

@@ -88,6 +88,24 @@ export const policyConfigSchema = z.object({
     .max(64)
     .default([])
     .describe("DNS servers whose answers teach the addresses of names; those of /etc/resolv.conf when empty"),
+  names_min_ttl: z
+    .number()
+    .int()
+    .min(0)
+    .max(86_400)
+    .default(60)
+    .describe(
+      "seconds for which an address is admitted for its name at least, also where its record says less",
+    ),
+  names_max_ttl: z
+    .number()
+    .int()
+    .min(1)
+    .max(604_800)
+    .default(86_400)
+    .describe(
+      "seconds for which an address is admitted for its name at most; open connections keep it longer",
+    ),
   max_connections: z
     .number()
     .int()

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { EnforcementFigures, RuleFigures } from "./enforce/contract.ts";
 import { createPolicyMetrics } from "./metrics.ts";
 import type { StateAnswer } from "./schema.ts";
+import { noNames } from "./testing/memory-enforcement.ts";
 
 const state: StateAnswer = {
   enforced: true,
@@ -32,6 +33,7 @@ const figures = (...rules: RuleFigures[]): EnforcementFigures => ({
   unremembered: 2,
   related: 1,
   connections: 4,
+  names: noNames,
   rules,
 });
 

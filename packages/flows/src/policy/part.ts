@@ -19,6 +19,7 @@ import { type PolicyConfig, policyConfigSchema } from "./config.ts";
 import type { PolicyReader } from "./documents.ts";
 import { enforcementService, enforcementSettings } from "./enforce/service.ts";
 import { createPolicyMetrics } from "./metrics.ts";
+import type { NameStore } from "./names/name-store.ts";
 import { rehearsalRoutes } from "./rehearse/routes.ts";
 import { recordedTraffic } from "./rehearse/service.ts";
 import type { Repository, RepositoryStatus } from "./repository.ts";
@@ -61,7 +62,9 @@ function createPolicyPart({
 }: PartContext<PolicyConfig>): Part {
   services.provide(enforcementSettings, { maxConnections: config.max_connections });
   const figures = createPolicyMetrics(metrics);
-  let running: { readonly repository: Repository; readonly store: PolicyStore } | undefined;
+  let running:
+    | { readonly repository: Repository; readonly store: PolicyStore; readonly names: NameStore }
+    | undefined;
   let timer: NodeJS.Timeout | undefined;
   let round: Promise<void> = Promise.resolve();
   let rounds = 0;
@@ -94,17 +97,20 @@ function createPolicyPart({
   return {
     async start() {
       // Language and compiler are needed by a running agent only, not by the configuration or the help.
-      const [{ createRepository }, { openPolicyStore }] = await Promise.all([
+      const [{ createRepository }, { openPolicyStore }, { openNameStore }] = await Promise.all([
         import("./repository.ts"),
         import("./store/store.ts"),
+        import("./names/name-store.ts"),
       ]);
       const folder = join(dataDirectory, "policy");
       mkdirSync(folder, { recursive: true, mode: 0o750 });
       const store = openPolicyStore(join(folder, "policy.db"));
+      const names = openNameStore(join(folder, "names.db"));
       let reader: PolicyReader | undefined;
       const repository = createRepository({
         config,
         store,
+        names,
         async reader() {
           reader ??= (await import("./documents.ts")).createReader(config);
           return reader;
@@ -114,7 +120,7 @@ function createPolicyPart({
         clock,
         log,
       });
-      running = { repository, store };
+      running = { repository, store, names };
       await repository.start();
       await measure();
       follow();
@@ -125,6 +131,7 @@ function createPolicyPart({
       clearTimeout(timer);
       await round;
       ended?.store.close();
+      ended?.names.close();
     },
     health: () => healthOf(running?.repository.status()),
     routes: [

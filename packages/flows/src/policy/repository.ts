@@ -14,6 +14,8 @@ import type { Enforcement } from "./enforce/service.ts";
 import { inspect } from "./inspect.ts";
 import { managementOf } from "./management.ts";
 import type { PolicySet, World } from "./model.ts";
+import type { AdmittedAddresses, NameSettings } from "./names/contract.ts";
+import type { NameStore } from "./names/name-store.ts";
 import { resolversOf } from "./resolvers.ts";
 import { namesOfRules, numbered } from "./store/number.ts";
 import { SESSION_ID } from "./store/schema.ts";
@@ -86,6 +88,8 @@ export interface Repository {
   refresh(): Promise<void>;
   /** Undefined where nothing is applied, or nothing can be enforced. */
   figures(): Promise<EnforcementFigures | undefined>;
+  /** Which addresses are admitted for which names. */
+  admitted(): Promise<AdmittedAddresses["addresses"]>;
   status(): RepositoryStatus;
 }
 
@@ -94,6 +98,7 @@ export interface RepositoryOptions {
   /** Asked for by the first document: most hosts have none. */
   readonly reader: () => Promise<PolicyReader>;
   readonly store: PolicyStore;
+  readonly names: NameStore;
   readonly enforcement: Enforcement | undefined;
   readonly world: () => World;
   readonly clock: Clock;
@@ -106,12 +111,15 @@ interface Waiting {
 }
 
 export function createRepository(options: RepositoryOptions): Repository {
-  const { config, reader, store, enforcement, clock, log } = options;
+  const { config, reader, store, names, enforcement, clock, log } = options;
   let world = options.world();
   let held: Held | undefined;
   let waiting: Waiting | undefined;
   let failure: X0Error | undefined;
   let sessions: readonly Tuple[] = [];
+  /** What the kernel knows of resolvers. */
+  let toldSettings: NameSettings | undefined;
+  let savedVersion = 0;
   let last: Promise<unknown> = Promise.resolve();
 
   /** One after the other: each begins where the one before ended. */
@@ -131,21 +139,31 @@ export function createRepository(options: RepositoryOptions): Repository {
   const canEnforce = (): Enforcement | undefined =>
     enforcement === undefined || enforcement.missing() !== undefined ? undefined : enforcement;
   const tablesOf = (set: PolicySet, management: boolean): EncodedTables =>
-    encode(compile(set, world, management ? managementOf(config) : undefined));
+    encode(
+      compile(set, world, management ? managementOf(config) : undefined, { numberOfName: names.numberOf }),
+    );
+  const nameSettings = (): NameSettings => ({
+    resolvers: resolversOf(config),
+    shortestSeconds: config.names_min_ttl,
+    longestSeconds: Math.max(config.names_min_ttl, config.names_max_ttl),
+  });
   const swap = async (
     stored: Held["stored"],
     compiled: Compiled,
     confirmWithinMs?: number,
   ): Promise<Held> => {
+    const settings = nameSettings();
     const generation = await canEnforce()?.swap({
       tables: stored.documents.length === 0 ? undefined : compiled.tables,
       pin: stored.pin || config.pin,
       rules: namesOfRules(compiled.set),
       judgeLoopback: !stored.management,
       exempt: { id: SESSION_ID, connections: sessions },
+      names: settings,
       ...(confirmWithinMs === undefined ? {} : { confirmWithinMs }),
     });
     failure = undefined;
+    toldSettings = settings;
     return { stored, compiled, inKernel: generation };
   };
   const compiledOf = async (documents: readonly StoredDocument[], management: boolean): Promise<Compiled> => {
@@ -249,11 +267,12 @@ export function createRepository(options: RepositoryOptions): Repository {
     if (held?.compiled === undefined || waiting !== undefined || canEnforce() === undefined) return;
     const { stored, compiled, inKernel } = held;
     const isKnown = isSameWorld(compiled.world, world);
-    if (isKnown && inKernel !== undefined) return;
+    const isTold = JSON.stringify(toldSettings) === JSON.stringify(nameSettings());
+    if (isKnown && isTold && inKernel !== undefined) return;
     try {
       const tables = isKnown ? compiled.tables : tablesOf(compiled.set, stored.management);
       const latest = { ...compiled, world, tables };
-      if (inKernel !== undefined && equal(tables, compiled.tables)) {
+      if (inKernel !== undefined && isTold && equal(tables, compiled.tables)) {
         held = { ...held, compiled: latest };
         return;
       }
@@ -262,6 +281,19 @@ export function createRepository(options: RepositoryOptions): Repository {
     } catch (error) {
       fail(error, "policies cannot be enforced");
     }
+  };
+  /** Gives the kernel what was learned before this start. */
+  const admitSaved = async (): Promise<void> => {
+    const saved = names.saved(clock.nowMs());
+    if (saved.length > 0) await canEnforce()?.admit(saved);
+  };
+  /** So that a restart forgets no address, however the agent ends. */
+  const saveAdmitted = async (): Promise<void> => {
+    if (!(waiting?.held ?? held)?.compiled?.tables.automaton.length) return;
+    const admitted = await canEnforce()?.admitted(savedVersion);
+    if (admitted === undefined) return;
+    names.save(admitted.addresses);
+    savedVersion = admitted.version;
   };
   const fail = (error: unknown, message: string): void => {
     if (!(error instanceof X0Error)) throw error;
@@ -286,6 +318,7 @@ export function createRepository(options: RepositoryOptions): Repository {
         } catch (error) {
           fail(error, "the stored policies cannot be read");
         }
+        await admitSaved();
         await follow();
       }),
     apply: (request) =>
@@ -354,8 +387,10 @@ export function createRepository(options: RepositoryOptions): Repository {
           log.warn("a policy was not confirmed in time: what held before holds again", { generation });
         }
         await follow();
+        await saveAdmitted();
       }),
     figures: async () => (held === undefined && waiting === undefined ? undefined : canEnforce()?.figures()),
+    admitted: async () => (await canEnforce()?.admitted(-1))?.addresses ?? [],
     status: () => ({
       held,
       waiting:
@@ -421,6 +456,9 @@ function isSameWorld(a: World, b: World): boolean {
 
 function equal(a: EncodedTables, b: EncodedTables): boolean {
   return (
-    a.count === b.count && Buffer.compare(a.keys, b.keys) === 0 && Buffer.compare(a.values, b.values) === 0
+    a.count === b.count &&
+    Buffer.compare(a.keys, b.keys) === 0 &&
+    Buffer.compare(a.values, b.values) === 0 &&
+    Buffer.compare(a.automaton, b.automaton) === 0
   );
 }

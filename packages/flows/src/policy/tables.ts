@@ -44,6 +44,8 @@ export interface PeerEntry {
   readonly peer: number;
   /** A second peer number that holds besides, ANY_PEER for none. */
   readonly wider: number;
+  /** Told only where there are names, which select nobody at addresses of this node and of members. */
+  readonly isNode: boolean;
 }
 
 export interface WorkloadEntry {

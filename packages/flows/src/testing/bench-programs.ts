@@ -3,7 +3,7 @@ import { type KernelSide, totalsReader } from "../capture/kernel-side.ts";
 import { testRun } from "../kernel/bpf.ts";
 import { flowTableSizes } from "../kernel/flow-table.ts";
 import type { Libc } from "../kernel/libc.ts";
-import { type Loaded, loadObject } from "../kernel/load.ts";
+import { type Loaded, loadObject, NOT_LOADED } from "../kernel/load.ts";
 import { type BpfObject, readObject } from "../kernel/object.ts";
 import type { MapName } from "../kernel/programs.ts";
 import { openPins } from "../policy/enforce/pins.ts";
@@ -69,6 +69,7 @@ export function kernelWithoutDevices(libc: Libc, loaded: Loaded<MapName, string>
   const totals = totalsReader(libc, loaded.maps.totals);
   return {
     maps: loaded.maps,
+    admit: NOT_LOADED,
     // Nothing is pinned for them.
     pins: openPins(libc, "/proc/self/x0-no-pins"),
     attachments: {

@@ -79,13 +79,16 @@ export function compile(
   const identities = findIdentities(peerRules, world);
   const isSourced = managing?.peers !== undefined && management !== undefined;
   const sources = isSourced ? { rule: forSome.length - 1, prefixes: management.sources } : undefined;
-  const { peers, workloads } = partitionPeers({ rules: peerRules, identities, sources, cells, minSaving });
+  const usedNames = namesIn(forSome);
+  const marksNodes = usedNames.length > 0;
+  const partition = { rules: peerRules, identities, sources, cells, marksNodes, minSaving };
+  const { peers, workloads } = partitionPeers(partition);
 
   add(ANY_PEER, forAll);
   const pick = (selecting: readonly number[]): UsedRule[] =>
     selecting.map((rule) => forSome[rule] as UsedRule);
   for (const peer of cells.numbers()) add(peer, pick(cells.rulesOf(peer)));
-  const names = namesIn(forSome).map(({ kind, text, selecting }, index): NameEntry => {
+  const names = usedNames.map(({ kind, text, selecting }, index): NameEntry => {
     const peer = NAME_PEER + (numberOfName?.(kind, text) ?? index);
     add(peer, selecting);
     return { peer, kind, text };

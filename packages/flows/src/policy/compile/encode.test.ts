@@ -8,7 +8,10 @@ import { decode, encode, KEY_BYTES, NO_ID, VALUE_BYTES } from "./encode.ts";
 test("each part stands where the kernel looks", () => {
   const address = Uint8Array.from({ length: 16 }, (_, index) => index + 1);
   const { keys, values, count } = encode({
-    peers: [{ address, bits: 120, peer: 7, wider: 9 }],
+    peers: [
+      { address, bits: 120, peer: 7, wider: 9, isNode: false },
+      { address, bits: 128, peer: 0, wider: 9, isNode: true },
+    ],
     workloads: [{ endpoint: 3, peer: 8, wider: 0 }],
     endpoints: [{ policy: 5, defaultDenyId: 11, rules: 1 }],
     rules: [
@@ -24,6 +27,7 @@ test("each part stands where the kernel looks", () => {
   const none = "00".repeat(16);
   expect(hex(keys, KEY_BYTES)).toEqual([
     "98000000 00000000 01020304 05060708 090a0b0c 0d0e0f10".replaceAll(" ", ""),
+    "a0000000 00000000 01020304 05060708 090a0b0c 0d0e0f10".replaceAll(" ", ""),
     `20000000c0000003${none}`,
     `2000000080000005${none}`,
     `5800000000000006800000010601bb${none.slice(14)}`,
@@ -31,6 +35,7 @@ test("each part stands where the kernel looks", () => {
   ]);
   expect(hex(values, VALUE_BYTES)).toEqual([
     "0700000009000000",
+    "0000000009000080",
     "0800000000000000",
     "0b00000001000000",
     "020000000c000000",

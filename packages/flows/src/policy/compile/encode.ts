@@ -3,11 +3,12 @@
  *
  * | part | key: u32 length in bits, then bytes, numbers big endian | value: two u32 |
  * |---|---|---|
- * | peers | 0, address (16); 32 + its bits | peer, wider |
+ * | peers | 0, address (16); 32 + its bits | peer, wider, with the highest bit where it is a node's |
  * | workloads | 0xc000_0000 \| endpoint; 32 | peer, wider |
  * | endpoints | 0x8000_0000 \| policy; 32 | default deny's id, policy whose rules hold |
  * | rules | policy + 1, peer, protocol (1), port (2); 64 + bits | class, id |
  */
+import { nameAutomaton } from "../names/automaton.ts";
 import {
   type EndpointEntry,
   type PeerEntry,
@@ -23,19 +24,23 @@ export const VALUE_BYTES = 8;
 const PEERS = 0;
 const ENDPOINTS = 0x8000_0000;
 const WORKLOADS = 0xc000_0000;
+/** In a peer's second number. */
+const NODE = 0x8000_0000;
 /** `none` carries it, so that class << 28 | its complement is the 0 of what is not there. */
 export const NO_ID = 0x0fff_ffff;
 
-/** Without names, which only user space knows. */
 export interface EncodedTables {
   /** KEY_BYTES each. */
   readonly keys: Uint8Array;
   /** VALUE_BYTES each. */
   readonly values: Uint8Array;
   readonly count: number;
+  /** States of the automaton that matches names: names/automaton.ts. Empty where there are none. */
+  readonly automaton: Uint8Array;
 }
 
-export function encode({ peers, workloads, endpoints, rules }: Tables): EncodedTables {
+/** @throws X0_POLICY_TOO_LARGE */
+export function encode({ peers, workloads, endpoints, rules, names }: Tables): EncodedTables {
   const count = peers.length + workloads.length + endpoints.length + rules.length;
   const keys = new Uint8Array(count * KEY_BYTES);
   const values = new Uint8Array(count * VALUE_BYTES);
@@ -51,7 +56,10 @@ export function encode({ peers, workloads, endpoints, rules }: Tables): EncodedT
     at++;
     return key + 8;
   };
-  for (const { address, bits, peer, wider } of peers) keys.set(address, next(32 + bits, PEERS, peer, wider));
+  for (const { address, bits, peer, wider, isNode } of peers) {
+    const second = isNode ? (wider | NODE) >>> 0 : wider;
+    keys.set(address, next(32 + bits, PEERS, peer, second));
+  }
   for (const { endpoint, peer, wider } of workloads) next(32, WORKLOADS + endpoint, peer, wider);
   for (const { policy, defaultDenyId, rules: holding } of endpoints) {
     next(32, ENDPOINTS + policy, defaultDenyId, holding);
@@ -63,7 +71,7 @@ export function encode({ peers, workloads, endpoints, rules }: Tables): EncodedT
     keyView.setUint8(key + 4, rule.protocol);
     keyView.setUint16(key + 5, rule.port);
   }
-  return { keys, values, count };
+  return { keys, values, count, automaton: nameAutomaton(names) };
 }
 
 export function decode({ keys, values, count }: EncodedTables): Omit<Tables, "names"> {
@@ -80,7 +88,9 @@ export function decode({ keys, values, count }: EncodedTables): Omit<Tables, "na
     const first = valueView.getUint32(index * VALUE_BYTES, true);
     const second = valueView.getUint32(index * VALUE_BYTES + 4, true);
     if (part === PEERS) {
-      peers.push({ address: keys.slice(key + 8, key + 24), bits: bits - 32, peer: first, wider: second });
+      const address = keys.slice(key + 8, key + 24);
+      const isNode = second >= NODE;
+      peers.push({ address, bits: bits - 32, peer: first, wider: isNode ? second - NODE : second, isNode });
     } else if (part >= WORKLOADS) {
       workloads.push({ endpoint: part - WORKLOADS, peer: first, wider: second });
     } else if (part >= ENDPOINTS) {

@@ -25,6 +25,8 @@ export interface PartitionOptions {
   /** Selects by address alone, nodes too. */
   readonly sources: { readonly rule: number; readonly prefixes: readonly Prefix[] } | undefined;
   readonly cells: Cells;
+  /** Whether each address of a node stands in the table, as one. */
+  readonly marksNodes: boolean;
   /** Entries that `wider` must save. */
   readonly minSaving: number;
 }
@@ -59,7 +61,7 @@ const nothing: Selected = { base: ANY_PEER, added: [], removed: [], peer: ANY_PE
 
 /** O(prefixes × log prefixes + pairs of a rule and a peer). @throws X0_POLICY_TOO_LARGE */
 export function partitionPeers(options: PartitionOptions): Pick<Tables, "peers" | "workloads"> {
-  const { rules, identities, cells, minSaving, sources } = options;
+  const { rules, identities, cells, marksNodes, minSaving, sources } = options;
   const points = placePoints(options);
   const parents = parentsOf(points);
   const kinds = kindsBelow(points, parents);
@@ -111,9 +113,10 @@ export function partitionPeers(options: PartitionOptions): Pick<Tables, "peers" 
       const selecting = isSource ? combine(point.identity, [sources.rule]) : point.identity;
       selected = { ...nothing, ...nodePeer(selecting) };
     }
-    if (selected.peer !== around.peer || selected.wider !== around.wider) {
-      entries.push({ address: point.bytes, bits: point.bits, peer: selected.peer, wider: selected.wider });
-    }
+    const isNode = marksNodes && point.identity !== undefined;
+    const { peer, wider } = selected;
+    if (isNode || peer !== around.peer || wider !== around.wider)
+      entries.push({ address: point.bytes, bits: point.bits, peer, wider, isNode });
     path.push({ index, selected });
   }
   const workloads = identities.workloads.map(({ endpoint, rules: selecting }) => ({

@@ -27,11 +27,13 @@ export interface Connections {
    * @param isActive whether a flow is, by the two words of its id; 0 for one that has none yet.
    * @param ages in ticks since the latest verdict: how far it may be ahead of what is known of its flow, and how long
    * one may be silent that has no flow yet.
+   * @param note what stays, by where its key begins.
    */
   sweep(
     isActive: (low: number, high: number) => boolean,
     nowTicks: number,
     ages: { readonly grace: number; readonly idle: number },
+    note: (words: Uint32Array, at: number) => void,
   ): void;
   close(): void;
 }
@@ -81,7 +83,7 @@ export function openConnections(libc: Libc, map: number): Connections {
         if (result < 0) throw kernelError("remembering an older connection", result);
       }
     },
-    sweep(isActive, nowTicks, { grace, idle }) {
+    sweep(isActive, nowTicks, { grace, idle }, note) {
       const gone: number[] = [];
       count = 0;
       readBatches(libc, map, { keys, values, cursor, capacity: BATCH }, (read) => {
@@ -91,7 +93,10 @@ export function openConnections(libc: Libc, map: number): Connections {
           const age = (nowTicks - (valueWords[at + connectionLayout.last / 4] as number)) | 0;
           const flow = at + connectionLayout.flow / 4;
           const [low, high] = [valueWords[flow] as number, valueWords[flow + 1] as number];
-          if (low === 0 && high === 0 ? age <= idle : age <= grace || isActive(low, high)) continue;
+          if (low === 0 && high === 0 ? age <= idle : age <= grace || isActive(low, high)) {
+            note(keyWords, index * KEY_WORDS);
+            continue;
+          }
           for (let word = 0; word < KEY_WORDS; word++)
             gone.push(keyWords[index * KEY_WORDS + word] as number);
         }

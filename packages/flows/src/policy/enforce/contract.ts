@@ -1,5 +1,6 @@
 /** What the policy part asks of the capturing thread, which owns programs and maps. */
 import type { EncodedTables } from "../compile/encode.ts";
+import type { AdmittedAddress, AdmittedAddresses, NameFigures, NameSettings } from "../names/contract.ts";
 import type { InForce } from "./generations.ts";
 
 /** A connection as its tuple; which side opened it does not matter. */
@@ -22,6 +23,8 @@ export interface SwapRequest {
   readonly rules: readonly (readonly [id: number, rule: string])[];
   /** Sessions that pass whatever the policy says, and the id of their verdicts. */
   readonly exempt: { readonly id: number; readonly connections: readonly Tuple[] };
+  /** Undefined: as before. */
+  readonly names?: NameSettings;
 }
 
 /** What the kernel side counted, and what holds there. */
@@ -33,6 +36,7 @@ export interface EnforcementFigures {
   readonly related: number;
   /** Remembered connections. */
   readonly connections: number;
+  readonly names: NameFigures;
   /** By id of rule or default deny, since the agent's start. */
   readonly rules: readonly RuleFigures[];
 }
@@ -51,4 +55,8 @@ export type EnforcementCalls = {
   confirmPolicy(argument: undefined): boolean;
   revertPolicy(argument: undefined): boolean;
   policyFigures(argument: undefined): EnforcementFigures;
+  /** Admits what was known before a restart. */
+  admitAddresses(addresses: readonly AdmittedAddress[]): void;
+  /** @param since the version of what is known already: undefined unless it is another. */
+  admittedAddresses(since: number): AdmittedAddresses | undefined;
 };

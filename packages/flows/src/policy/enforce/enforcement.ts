@@ -4,6 +4,8 @@ import { flowKeyLayout, policyCountsLayout } from "../../generated/layout.ts";
 import { mapAccess, readBatches } from "../../kernel/bpf.ts";
 import { possibleCpus } from "../../kernel/cpus.ts";
 import { kernelError, type Libc } from "../../kernel/libc.ts";
+import { openNames } from "../names/admitted.ts";
+import type { AdmittedAddress, AdmittedAddresses } from "../names/contract.ts";
 import { type Connections, openConnections, writeTupleKey } from "./connections.ts";
 import type { EnforcementFigures, SwapRequest } from "./contract.ts";
 import { type GenerationMaps, type Generations, openGenerations } from "./generations.ts";
@@ -19,7 +21,8 @@ const MOST_RULES = 100_000;
 const SWEEP_GRACE_MS = 30_000;
 const SWEEP_MS = 10_000;
 
-export type EnforcementMaps = GenerationMaps & Readonly<Record<PinnedMap | "policy_counts", number>>;
+export type EnforcementMaps = GenerationMaps &
+  Readonly<Record<PinnedMap | "policy_counts" | "name_counts", number>>;
 
 export interface KernelEnforcement {
   readonly sums: VerdictSums;
@@ -32,6 +35,8 @@ export interface KernelEnforcement {
   confirm(): boolean;
   revert(): boolean;
   figures(): EnforcementFigures;
+  admit(addresses: readonly AdmittedAddress[]): void;
+  admitted(since: number): AdmittedAddresses | undefined;
   /** Now and then: forgets connections that are over. */
   sweep(isActive: (low: number, high: number) => boolean): void;
   close(): void;
@@ -39,6 +44,8 @@ export interface KernelEnforcement {
 
 export interface EnforcementOptions {
   readonly maps: EnforcementMaps;
+  /** The program that admits addresses. */
+  readonly admit: number;
   readonly nowMs: () => number;
   /** Now, in the unit of a flow's `last`, and milliseconds in that unit. */
   readonly nowTicks: () => number;
@@ -56,6 +63,7 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
   const { maps, nowMs, nowTicks, ticksOf, pins } = options;
   const ages = { grace: ticksOf(SWEEP_GRACE_MS), idle: ticksOf(options.tcpIdleMs) };
   const sums = createVerdictSums();
+  const names = openNames(libc, { maps, program: options.admit, nowMs, bootMs });
   const rules = new Map<number, string>();
   let opened: { readonly generations: Generations; readonly connections: Connections } | undefined;
   let sweptMs = nowMs();
@@ -86,13 +94,14 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       return isJudging;
     },
     rule: (verdict) => rules.get(readVerdict(verdict).id),
-    swap({ tables, confirmWithinMs, judgeLoopback, exempt, pin, rules: named }) {
+    swap({ tables, confirmWithinMs, judgeLoopback, exempt, pin, rules: named, names: settings }) {
       // Flows carry verdicts of the generations before for a while.
       if (rules.size > MOST_RULES) rules.clear();
       for (const [id, rule] of named) rules.set(id, rule);
       const { generations } = open();
       if (tables !== undefined) begin();
       writeExempt(libc, maps.exempt, exempt);
+      if (settings !== undefined) names.configure(settings);
       const generation = generations.swap(tables, confirmWithinMs);
       generations.judgeLoopback(judgeLoopback);
       if (pin && tables !== undefined) pins.turnOn(maps, options.links());
@@ -110,13 +119,18 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
         unremembered: unremembered as number,
         related: related as number,
         connections: connections.count,
+        names: names.figures(),
         rules: sums.rules(),
       };
     },
+    admit: names.admit,
+    admitted: names.read,
     sweep(isActive) {
       if (!isJudging || (nowMs() - sweptMs < SWEEP_MS && nowMs() >= sweptMs)) return;
       sweptMs = nowMs();
-      open().connections.sweep(isActive, nowTicks(), ages);
+      const { note, end } = names.beginSweep();
+      open().connections.sweep(isActive, nowTicks(), ages, note);
+      end();
     },
     close() {
       opened?.generations.close();

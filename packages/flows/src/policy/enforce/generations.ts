@@ -5,12 +5,16 @@
  */
 
 import { policyStateLayout } from "../../generated/layout.ts";
-import { attributes, command } from "../../kernel/bpf.ts";
+import { attributes, command, mapAccess } from "../../kernel/bpf.ts";
 import { kernelError, type Libc, type Memory } from "../../kernel/libc.ts";
 import type { EncodedTables } from "../compile/encode.ts";
+import { STATE_BYTES } from "../names/automaton.ts";
 
+const MAP_TYPE_ARRAY = 2;
 const MAP_TYPE_LPM_TRIE = 11;
 const NO_PREALLOC = 1;
+/** Others of its kind may have another number of entries. */
+const INNER_MAP = 1 << 12;
 const KEY_BYTES = 24;
 const VALUE_BYTES = 8;
 const SLOTS = 4;
@@ -46,6 +50,7 @@ export interface Generations {
 export interface GenerationMaps {
   readonly policy: number;
   readonly generations: number;
+  readonly automata: number;
 }
 
 /** @param bootMs milliseconds of CLOCK_BOOTTIME. */
@@ -71,6 +76,13 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
     deadlines.setBigUint64(at + 8, BigInt(Math.round(deadlineMs * 1e6)), true);
     Atomics.store(words, policyStateLayout.current / 4, next);
   };
+  const put = (outer: number, slot: number, inner: number): void => {
+    try {
+      setSlot(libc, outer, slot, inner);
+    } finally {
+      libc.close(inner);
+    }
+  };
   const isOver = (deadlineMs: number): boolean => deadlineMs > 0 && bootMs() >= deadlineMs;
   /** What holds now, a passed deadline taken into account. */
   const holding = (): number => {
@@ -79,7 +91,10 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
   };
   /** Each slot that is emptied waits for the kernel's readers, so tables stay until their slot is needed again. */
   const releaseAll = (): void => {
-    for (let slot = 0; slot < SLOTS; slot++) setSlot(libc, maps.generations, slot, -1);
+    for (let slot = 0; slot < SLOTS; slot++) {
+      setSlot(libc, maps.generations, slot, -1);
+      if (isFilled(libc, maps.automata, slot)) setSlot(libc, maps.automata, slot, -1);
+    }
   };
   let latest = Math.max(read().generation, read().previous);
 
@@ -91,12 +106,9 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
         const used = new Set([previous & (SLOTS - 1), read().generation & (SLOTS - 1)]);
         // Slot 0 would make a generation that reads as none only at number 0, which is never given out.
         const slot = [1, 2, 3].find((candidate) => !used.has(candidate)) as number;
-        const table = makeTable(libc, tables);
-        try {
-          setSlot(libc, maps.generations, slot, table);
-        } finally {
-          libc.close(table);
-        }
+        put(maps.generations, slot, makeTable(libc, tables));
+        if (tables.automaton.length > 0) put(maps.automata, slot, makeAutomaton(libc, tables.automaton));
+        else if (isFilled(libc, maps.automata, slot)) setSlot(libc, maps.automata, slot, -1);
         generation = (((latest >>> 2) + 1) << 2) | slot;
         latest = generation;
       }
@@ -135,6 +147,19 @@ function choiceAt(index: number): number {
   return policyStateLayout.choices + index * 16;
 }
 
+/** Emptying one that is empty would wait for the kernel's readers too. */
+function isFilled(libc: Libc, outer: number, slot: number): boolean {
+  const key = libc.allocate(4);
+  const value = libc.allocate(4);
+  try {
+    key.view.setUint32(0, slot, true);
+    return mapAccess(libc).lookup(outer, key, value) === 0;
+  } finally {
+    key.free();
+    value.free();
+  }
+}
+
 /** @param table -1 empties the slot. */
 function setSlot(libc: Libc, outer: number, slot: number, table: number): void {
   const key = libc.allocate(4);
@@ -155,25 +180,54 @@ function setSlot(libc: Libc, outer: number, slot: number, table: number): void {
   }
 }
 
-/** @returns a descriptor of a filled table. @throws X0_FLOWS_KERNEL_CALL */
 function makeTable(libc: Libc, { keys, values, count }: EncodedTables): number {
+  return makeFilled(libc, {
+    shape: [MAP_TYPE_LPM_TRIE, KEY_BYTES, VALUE_BYTES, Math.max(1, count), NO_PREALLOC],
+    name: "policy_table",
+    content: [keys, values],
+    count,
+  });
+}
+
+/** A state's number is its key. */
+function makeAutomaton(libc: Libc, automaton: Uint8Array): number {
+  const count = automaton.length / STATE_BYTES;
+  const keys = new Uint8Array(Uint32Array.from({ length: count }, (_, index) => index).buffer);
+  return makeFilled(libc, {
+    shape: [MAP_TYPE_ARRAY, 4, STATE_BYTES, count, INNER_MAP],
+    name: "name_automaton",
+    content: [keys, automaton],
+    count,
+  });
+}
+
+interface Filled {
+  /** Type, bytes of a key and of a value, entries, flags. */
+  readonly shape: readonly number[];
+  readonly name: string;
+  /** Keys, values. */
+  readonly content: readonly [Uint8Array, Uint8Array];
+  readonly count: number;
+}
+
+/** @returns a descriptor. @throws X0_FLOWS_KERNEL_CALL */
+function makeFilled(libc: Libc, { shape, name, content, count }: Filled): number {
   const { bytes, view } = attributes(72);
-  const sizes = [MAP_TYPE_LPM_TRIE, KEY_BYTES, VALUE_BYTES, Math.max(1, count), NO_PREALLOC];
-  for (const [index, size] of sizes.entries()) view.setUint32(index * 4, size, true);
-  bytes.set(new TextEncoder().encode("policy_table"), 28);
-  const table = libc.bpf(command.mapCreate, bytes);
-  if (table < 0) throw kernelError("making a policy's table", table);
+  for (const [index, number] of shape.entries()) view.setUint32(index * 4, number, true);
+  bytes.set(new TextEncoder().encode(name), 28);
+  const map = libc.bpf(command.mapCreate, bytes);
+  if (map < 0) throw kernelError("making a policy's table", map);
   const buffers: Memory[] = [];
   try {
-    for (const content of [keys, values]) {
-      const memory = libc.allocate(content.length);
+    for (const part of content) {
+      const memory = libc.allocate(part.length);
       buffers.push(memory);
-      memory.bytes.set(content);
+      memory.bytes.set(part);
     }
-    fill(libc, table, buffers[0] as Memory, buffers[1] as Memory, count);
-    return table;
+    fill(libc, map, buffers[0] as Memory, buffers[1] as Memory, count);
+    return map;
   } catch (error) {
-    libc.close(table);
+    libc.close(map);
     throw error;
   } finally {
     for (const memory of buffers) memory.free();

@@ -13,7 +13,17 @@ import { openPinned, pin } from "../../kernel/pins.ts";
 import { ownFolder, removePinned } from "./pinned.ts";
 
 /** The state of policy; all else begins anew with each agent. */
-export const pinnedMaps = ["policy", "generations", "connections", "exempt", "admitted"] as const;
+export const pinnedMaps = [
+  "policy",
+  "generations",
+  "automata",
+  "connections",
+  "exempt",
+  "admitted",
+  "asked",
+  "resolvers",
+  "name_settings",
+] as const;
 export type PinnedMap = (typeof pinnedMaps)[number];
 
 const BPF_FOLDER = "/sys/fs/bpf";

@@ -1,4 +1,5 @@
 import { type Feature, type ServiceKey, serviceKey } from "@x0tta6bl4/core";
+import type { AdmittedAddress, AdmittedAddresses } from "../names/contract.ts";
 import type { EnforcementFigures, SwapRequest } from "./contract.ts";
 
 /** The capturing side, as the policy part reaches it. */
@@ -10,6 +11,8 @@ export interface Enforcement {
   confirm(): Promise<boolean>;
   revert(): Promise<boolean>;
   figures(): Promise<EnforcementFigures>;
+  admit(addresses: readonly AdmittedAddress[]): Promise<void>;
+  admitted(since: number): Promise<AdmittedAddresses | undefined>;
 }
 
 /** What the capturing side has to know before it begins. */

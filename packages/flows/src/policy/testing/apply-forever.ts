@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createLog, systemClock } from "@x0tta6bl4/core";
 import { policyConfigSchema } from "../config.ts";
 import { createReader } from "../documents.ts";
+import { openNameStore } from "../names/name-store.ts";
 import { createRepository } from "../repository.ts";
 import { openPolicyStore } from "../store/store.ts";
 import { worldOf } from "../world.ts";
@@ -40,6 +41,7 @@ const store = openPolicyStore(join(folder, "policy.db"));
 const reader = createReader(config);
 const repository = createRepository({
   config,
+  names: openNameStore(join(folder, "names.db")),
   store: told(store, "store"),
   reader: async () => reader,
   enforcement: told(memoryEnforcement(systemClock), "kernel"),

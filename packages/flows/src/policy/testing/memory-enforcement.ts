@@ -4,6 +4,19 @@ import { flowsFail } from "../../errors.ts";
 import type { EncodedTables } from "../compile/encode.ts";
 import type { EnforcementFigures, SwapRequest } from "../enforce/contract.ts";
 import type { Enforcement } from "../enforce/service.ts";
+import type { AdmittedAddress, NameFigures } from "../names/contract.ts";
+
+export const noNames: NameFigures = {
+  queries: 0,
+  answers: 0,
+  admitted: 0,
+  strangers: 0,
+  unasked: 0,
+  malformed: 0,
+  full: 0,
+  addresses: 0,
+  encrypted: 0,
+};
 
 export interface MemoryEnforcement extends Enforcement {
   /** What judges now; undefined where nothing does. */
@@ -15,6 +28,8 @@ export interface MemoryEnforcement extends Enforcement {
   /** Lets the next swaps fail as a kernel without memory does. */
   refuse(isRefusing: boolean): void;
   rules: EnforcementFigures["rules"];
+  /** Admitted so far. */
+  readonly addresses: AdmittedAddress[];
 }
 
 export function memoryEnforcement(clock: Clock): MemoryEnforcement {
@@ -34,6 +49,7 @@ export function memoryEnforcement(clock: Clock): MemoryEnforcement {
   return {
     swaps,
     rules: [],
+    addresses: [],
     missing: () => missing,
     inForce: () => holding().tables,
     turnOff: (feature) => {
@@ -70,8 +86,15 @@ export function memoryEnforcement(clock: Clock): MemoryEnforcement {
       const leftMs = waiting === undefined ? 0 : Number(waiting.untilNs - clock.monotonicNs()) / 1e6;
       const unconfirmed =
         waiting === undefined || isOver() ? undefined : { previous: waiting.previous.generation, leftMs };
-      const counted = { verdicts: 0, unremembered: 0, related: 0, connections: 0 };
+      const counted = { verdicts: 0, unremembered: 0, related: 0, connections: 0, names: noNames };
       return { inForce: { generation, unconfirmed }, ...counted, rules: this.rules };
+    },
+    async admit(addresses) {
+      this.addresses.push(...addresses);
+    },
+    async admitted(since) {
+      const version = this.addresses.length;
+      return version === since ? undefined : { version, addresses: this.addresses };
     },
   };
 }

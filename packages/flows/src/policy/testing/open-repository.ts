@@ -8,6 +8,7 @@ import { parseAddress } from "../../address.ts";
 import { decode } from "../compile/encode.ts";
 import { policyConfigSchema } from "../config.ts";
 import { createReader } from "../documents.ts";
+import { openNameStore } from "../names/name-store.ts";
 import { type ApplyRequest, createRepository, type Repository } from "../repository.ts";
 import { openPolicyStore, type PolicyStore } from "../store/store.ts";
 import { ruleClass } from "../tables.ts";
@@ -67,6 +68,8 @@ export async function openRepository(
   const logged: string[] = [];
   const store = openPolicyStore(join(place, "policy.db"));
   onTestFinished(() => store.close());
+  const names = openNameStore(join(place, "names.db"));
+  onTestFinished(() => names.close());
   const kernel = memoryEnforcement(clock);
   const reader = createReader(config);
   const host = { addresses: ["10.0.0.1"] };
@@ -89,6 +92,7 @@ export async function openRepository(
     repository: createRepository({
       config,
       store,
+      names,
       reader: async () => reader,
       enforcement: kernel,
       world: () =>
