@@ -4,7 +4,6 @@
  * decided, default deny among them. Without a policy all of these connections succeed.
  */
 import { writeFile } from "node:fs/promises";
-import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type Agent, isInstalled, missingKernel, runX0, startAgent } from "../test/lab/index.ts";
@@ -77,10 +76,10 @@ async function withoutPolicies(net: PolicyNet): Promise<string[]> {
 
 async function tryField(net: PolicyNet, agent: Agent, field: Field): Promise<string[]> {
   const { name, text, audit = false, management = true } = field;
-  await post(agent, "apply", { files: [{ name: `${name}.yaml`, text }], audit, management });
+  await agent.post("/api/v1/policy/apply", { files: [{ name: `${name}.yaml`, text }], audit, management });
   const differences = await connections(net, field);
   const { documents } = await agent.get<{ documents: readonly { name: string }[] }>("/api/v1/policy");
-  await post(agent, "delete", { names: documents.map((document) => document.name) });
+  await agent.post("/api/v1/policy/delete", { names: documents.map((document) => document.name) });
   return differences;
 }
 
@@ -160,25 +159,4 @@ interface RuleFigures {
   readonly path: string;
   readonly decision: string;
   readonly flows: number;
-}
-
-async function post(agent: Agent, verb: string, body: unknown): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const call = request(
-    {
-      socketPath: join(agent.folder, "x0.sock"),
-      path: `/api/v1/policy/${verb}`,
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      agent: false,
-    },
-    async (response) => {
-      let said = "";
-      for await (const chunk of response.setEncoding("utf8")) said += chunk;
-      if (response.statusCode === 200) resolve();
-      else reject(new Error(`${verb}: ${response.statusCode}: ${said}`));
-    },
-  );
-  call.on("error", reject).end(JSON.stringify(body));
-  return promise;
 }

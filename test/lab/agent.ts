@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
+import { type IncomingMessage, type OutgoingHttpHeaders, type RequestOptions, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -57,6 +57,8 @@ export interface Agent extends AsyncDisposable {
   /** A body over its socket, from whatever namespace. @throws with the body unless the status is 200 */
   text(path: string, headers?: OutgoingHttpHeaders): Promise<string>;
   get<T>(path: string): Promise<T>;
+  /** Likewise, with a body that becomes JSON. */
+  post<T>(path: string, body: unknown): Promise<T>;
   /** Resolves once it counts on so many devices: it attaches to most of them after it is ready. */
   observes(devices: number): Promise<void>;
   /** Ends it as Ctrl-C does. @returns its exit code */
@@ -81,8 +83,9 @@ export async function startAgent(options: AgentOptions = {}): Promise<Agent> {
     await remove();
     throw error;
   }
+  const socketPath = join(folder, "x0.sock");
   const text = (path: string, headers: OutgoingHttpHeaders = {}): Promise<string> =>
-    ask(join(folder, "x0.sock"), path, headers);
+    ask({ socketPath, path, headers });
   const get = async <T>(path: string): Promise<T> => JSON.parse(await text(path)) as T;
   return {
     process: running,
@@ -90,6 +93,10 @@ export async function startAgent(options: AgentOptions = {}): Promise<Agent> {
     url: new URL(running.ready[1] as string),
     text,
     get,
+    async post(path, body) {
+      const headers = { "content-type": "application/json" };
+      return JSON.parse(await ask({ socketPath, path, headers, method: "POST" }, JSON.stringify(body)));
+    },
     async observes(devices) {
       const wanted = new RegExp(` on ${devices} devices?"`);
       while (!wanted.test(await text("/api/v1/health"))) await setTimeout(20);
@@ -105,11 +112,11 @@ export async function startAgent(options: AgentOptions = {}): Promise<Agent> {
   };
 }
 
-async function ask(socketPath: string, path: string, headers: OutgoingHttpHeaders): Promise<string> {
-  const call = request({ socketPath, path, headers, agent: false }).end();
+async function ask(options: RequestOptions, input?: string): Promise<string> {
+  const call = request({ ...options, agent: false }).end(input);
   const [response] = (await once(call, "response")) as [IncomingMessage];
   let body = "";
   for await (const chunk of response.setEncoding("utf8")) body += chunk;
-  if (response.statusCode !== 200) throw new Error(`${path}: ${response.statusCode}: ${body}`);
+  if (response.statusCode !== 200) throw new Error(`${options.path}: ${response.statusCode}: ${body}`);
   return body;
 }
