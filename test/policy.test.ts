@@ -51,15 +51,13 @@ interface Host extends AsyncDisposable {
 
 /** A host with an agent and a server, and a client beside it. */
 async function host(settings: readonly string[] = []): Promise<Host> {
-  const stack = new AsyncDisposableStack();
+  await using stack = new AsyncDisposableStack();
   const { client, server, right } = stack.use(await pair());
   const folder = await mkdtemp(join(tmpdir(), "x0-policy-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
-  const up = async (): Promise<Agent> =>
-    stack.use(
-      await startAgent({ places: server, folder, settings: ["policy.node_name=edge-1", ...settings] }),
-    );
-  const agent = await up();
+  const up = async (on: AsyncDisposableStack): Promise<Agent> =>
+    on.use(await startAgent({ places: server, folder, settings: ["policy.node_name=edge-1", ...settings] }));
+  const agent = await up(stack);
   await agent.observes(2);
   const echo = `require("net").createServer((s) => (s.write("hello\\n"), s.pipe(s))).listen(${PORT}, () => console.log("listening"))`;
   stack.use(await start([process.execPath, "-e", echo], /listening/, { places: server }));
@@ -68,6 +66,7 @@ async function host(settings: readonly string[] = []): Promise<Host> {
       ...(input === undefined ? {} : { input }),
       environment,
     });
+  const owned = stack.move();
   return {
     folder,
     agent,
@@ -85,13 +84,13 @@ async function host(settings: readonly string[] = []): Promise<Host> {
     },
     session: async () => {
       const script = `const s = require("net").connect(${PORT}, "${right.ipv4}", () => console.log("from", s.localAddress, s.localPort)); s.on("data", (d) => process.stdout.write("got " + d)); process.stdin.on("data", (d) => s.write(d)); setInterval(() => s.write("still there\\n"), 100)`;
-      return stack.use(
+      return owned.use(
         await start([process.execPath, "-e", script], /from (\S+) (\d+)[\s\S]*got hello/, { places: client }),
       );
     },
-    startAgent: up,
+    startAgent: () => up(owned),
     place: server,
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
