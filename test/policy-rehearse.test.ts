@@ -86,19 +86,18 @@ test("what would be dropped is told with the rule, the peer and the process", as
 test("files are rehearsed beside what is applied, or alone", async () => {
   await using host = await visitedHost();
   expect(await host.policy(["apply", "--audit", "-"], only(22))).toMatchObject({ code: 0 });
-  const audited = async (...words: string[]): Promise<number> => {
-    const { stdout } = await host.policy(
-      ["check", "-", "--against", "1h", "-o", "json", ...words],
-      only(PORT, "other"),
-    );
-    return JSON.parse(stdout).rehearsal.audited;
+  const rehearsed = async (file: string, ...words: string[]) => {
+    const { stdout } = await host.policy(["check", "-", "--against", "1h", "-o", "json", ...words], file);
+    const { denied, audited } = JSON.parse(stdout).rehearsal;
+    return { denied, audited };
   };
-  // Both allow a port each: together both are allowed.
-  expect(await audited()).toBe(0);
-  const apart = await host.policy(["check", "-", "--against", "1h", "-o", "json"], only(PORT, "web"));
-  expect(JSON.parse(apart.stdout).rehearsal).toMatchObject({ denied: 0, audited: 0 });
-  const same = await host.policy(["check", "-", "--against", "1h", "-o", "json"], only(23, "third"));
-  expect(JSON.parse(same.stdout).rehearsal.denied).toBe(CONNECTIONS);
+  const outward = only(PORT, "other").replace("ingress", "egress");
+  expect(await rehearsed(outward)).toEqual({ denied: 0, audited: CONNECTIONS });
+  expect(await rehearsed(outward, "--alone")).toEqual({ denied: 0, audited: 0 });
+  // Each allows a port: together they allow both.
+  expect(await rehearsed(only(PORT, "other"))).toEqual({ denied: 0, audited: 0 });
+  // In the place of the one that is applied, and not in audit.
+  expect(await rehearsed(only(23, "web"))).toEqual({ denied: CONNECTIONS, audited: 0 });
   const wrong = await host.policy(["check", "-", "--against", "yesterday"], only(PORT));
   expect(wrong).toMatchObject({ code: 2 });
 });

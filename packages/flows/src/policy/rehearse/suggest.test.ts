@@ -245,7 +245,10 @@ test("what came to nothing is left out, and said", async () => {
   const scan = { tcpFlags: ["SYN"], packets: { sent: 1, received: 0 } };
   using recorded = recordedFlows([
     inward("203.0.113.5", 80),
-    inward("203.0.113.66", 23, scan),
+    inward("203.0.113.66", 23, {
+      ...scan,
+      process: testProcess({ comm: "x\n  evil: true\u0085", unit: null }),
+    }),
     outward("203.0.113.9", 8125, null, { protocol: "udp", tcpFlags: [], packets: { sent: 1, received: 0 } }),
   ]);
   const world = labelled(smallWorld);
@@ -253,4 +256,7 @@ test("what came to nothing is left out, and said", async () => {
   expect(yaml).not.toContain("203.0.113.66");
   expect(yaml).toContain("# Left out are 2 flows that came to nothing");
   expect(yaml).toContain("1 × egress, udp port 8125");
+  // What strangers name stays within its comment.
+  expect(yaml).toContain("evil: true");
+  expect(setOf(yaml).policies).toHaveLength(1);
 });
