@@ -1,6 +1,10 @@
 /** A real Chromium that speaks to this machine only. Not in `index.ts`: only the console's tests need it. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
+import type { Place } from "./process.ts";
 import { missingKernel } from "./requirements.ts";
 
 const executablePath = "/usr/bin/chromium";
@@ -27,6 +31,16 @@ export async function missingForConsole(name: string): Promise<string | undefine
   return lack;
 }
 
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath, args });
+/** @param place where it runs: a namespace whose loopback an agent listens on. */
+export async function launchChromium(place?: Place): Promise<Browser> {
+  if (place === undefined) return chromium.launch({ executablePath, args });
+  const folder = await mkdtemp(join(tmpdir(), "x0-chromium-"));
+  const command = join(folder, "chromium");
+  // Playwright gives arguments only behind the program that it starts.
+  await writeFile(command, `#!/bin/sh\nexec ${place.enter([executablePath]).join(" ")} "$@"\n`, {
+    mode: 0o755,
+  });
+  const browser = await chromium.launch({ executablePath: command, args });
+  browser.on("disconnected", () => rmSync(folder, { recursive: true, force: true }));
+  return browser;
 }

@@ -225,7 +225,7 @@ export function isNewestFirst(sort: Sort): boolean {
 }
 
 /** As one word of a shell. What a terminal would act on while it is pasted is written as an escape. */
-function shellWord(value: string): string {
+export function shellWord(value: string): string {
   if (/^[\w.:/@%+,=-]+$/.test(value)) return value;
   if (isVisible(value)) return `'${value.replaceAll("'", "'\\''")}'`;
   const escaped = value.replace(/['\\]/g, "\\$&").replace(/[^ -~]/gu, (character) => {

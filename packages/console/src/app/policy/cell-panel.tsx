@@ -87,12 +87,16 @@ export function CellPanel({ answer, peer, port, verdict, rule, flows, onPolicy, 
           {newest.map((flow) => (
             <li key={flow.id}>
               <time title={absolute(Date.parse(flow.start))}>{clock(Date.parse(flow.start))}</time>
-              <a href={`/flows${formatView({ filter: {}, sort: newestFirst, live: true, flow: flow.id })}`}>
-                <span class="m">
-                  {socketAddress(flow.source)} → {socketAddress(flow.destination)}
-                </span>{" "}
-                {flow.process !== null && <span class="dim">{processes(flow)}</span>}
-              </a>
+              <span>
+                {flow.verdict === "dropped" && <Verdict decision="deny" />}
+                {flow.verdict === "audit" && <Verdict decision="audit" />}{" "}
+                <a href={`/flows${formatView({ filter: {}, sort: newestFirst, live: true, flow: flow.id })}`}>
+                  <span class="m">
+                    {socketAddress(flow.source)} → {socketAddress(flow.destination)}
+                  </span>{" "}
+                  {flow.process !== null && <span class="dim">{processes(flow)}</span>}
+                </a>
+              </span>
             </li>
           ))}
         </ol>

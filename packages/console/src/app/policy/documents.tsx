@@ -30,14 +30,17 @@ export function Documents({ model, nowMs, selected, onSelect }: Props) {
           <tr>
             <th>document</th>
             <th class="w-mode">mode</th>
-            <th class="w-selects x2">selects</th>
+            <th class="w-warned" title="what was hardly meant">
+              <span class="sr">warnings</span>
+            </th>
+            <th class="w-selects x1">selects</th>
             <th class="w-rules n" title="into whom it selects, out of them">
               in / out
             </th>
             <th class="w-count n" title="packets that its rules denied, or would deny">
               denied
             </th>
-            <th class="w-ago n x1">applied</th>
+            <th class="w-ago n x0">applied</th>
           </tr>
         </thead>
         <tbody>
@@ -57,12 +60,7 @@ export function Documents({ model, nowMs, selected, onSelect }: Props) {
                 onClick={() => onSelect(document)}
               >
                 <td title={`${kindText(kind)}${description === null ? "" : `: ${visible(description)}`}`}>
-                  <b>{visible(name)}</b> <span class="dim x1">{kindText(kind)}</span>
-                  {warned > 0 && (
-                    <span class="warned" title={`${warned} ${plural(warned, "warning")}`}>
-                      <Badge mark="warning">{warned}</Badge>
-                    </span>
-                  )}
+                  <b>{visible(name)}</b> <span class="dim x0">{kindText(kind)}</span>
                 </td>
                 <td>
                   {selects === null ? (
@@ -73,7 +71,10 @@ export function Documents({ model, nowMs, selected, onSelect }: Props) {
                     <Badge mark="ok">enforced</Badge>
                   )}
                 </td>
-                <td class="mid x2" title={selects === null ? undefined : whom(selects)}>
+                <td title={warned === 0 ? undefined : `${warned} ${plural(warned, "warning")}`}>
+                  {warned > 0 && <Badge mark="warning">{warned}</Badge>}
+                </td>
+                <td class="mid x1" title={selects === null ? undefined : whom(selects)}>
                   {selectsText(document)}
                 </td>
                 <td class="n" title={sections.map(sectionText).join("\n")}>
@@ -86,7 +87,7 @@ export function Documents({ model, nowMs, selected, onSelect }: Props) {
                 <td class={many === 0 ? "n dim" : "n bold"} title={exact(many, "packets")}>
                   {count(many)}
                 </td>
-                <td class="n mid x1" title={absolute(Date.parse(applied))}>
+                <td class="n mid x0" title={absolute(Date.parse(applied))}>
                   {ago(Math.max(0, nowMs - Date.parse(applied)))}
                 </td>
               </tr>

@@ -4,7 +4,7 @@ import type { Keys } from "../keys.ts";
 export function lineKeys(): Keys {
   const step = (by: number) => (): void => {
     const lines = [...document.querySelectorAll<HTMLElement>("tr[data-line]")];
-    const at = lines.findIndex((line) => line === document.activeElement);
+    const at = lines.indexOf(document.activeElement as HTMLElement);
     const next = lines[at < 0 ? (by > 0 ? 0 : lines.length - 1) : at + by];
     next?.focus();
     next?.scrollIntoView({ block: "nearest" });

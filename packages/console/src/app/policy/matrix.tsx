@@ -32,7 +32,7 @@ export function MatrixPanel(props: Props) {
   return (
     <section class="panel matrix" aria-label="Who may talk to whom">
       <header>
-        <h2>{direction === "ingress" ? "Who may reach" : "Whom may be reached by"}</h2>
+        <h2>{direction === "ingress" ? "Who may reach" : "What may be reached from"}</h2>
         {(answer?.endpoints.length ?? 0) > 1 ? (
           <select
             aria-label="Whose policy"

@@ -7,7 +7,7 @@ import { Bar, type LiveState, pageKeys, Rail } from "../frame.tsx";
 import { useKeys } from "../keys.ts";
 import { useSearch } from "../location.ts";
 import { FlowsModel } from "../model.ts";
-import { formatView, newestFirst } from "../query.ts";
+import { formatView, newestFirst, shellWord } from "../query.ts";
 import { Broken } from "../states.tsx";
 import { useTheme } from "../theme.ts";
 import { UrlBar } from "../url-bar.tsx";
@@ -17,6 +17,7 @@ import { Countdown } from "./countdown.tsx";
 import { DocumentPanel } from "./document-panel.tsx";
 import { Documents, documentKey } from "./documents.tsx";
 import { keepDraft } from "./draft.ts";
+import { Generations } from "./generations.tsx";
 import { lineKeys } from "./lines.ts";
 import { MatrixPanel } from "./matrix.tsx";
 import { PolicyModel } from "./model.ts";
@@ -163,7 +164,7 @@ export function PolicyPage() {
           >
             rehearse, apply
           </button>
-          <Copy class="x3" text="x0 policy list" title="x0 policy list">
+          <Copy class="x3" text={command(view)} title={command(view)}>
             copy command
           </Copy>
         </UrlBar>
@@ -227,22 +228,25 @@ export function PolicyPage() {
                       />
                     </section>
                   </div>
-                  <MatrixPanel
-                    answer={answer}
-                    direction={view.direction}
-                    seen={seen}
-                    scope={flows.more ? `of the ${exact(flows.rows.size)} newest` : "of all on record"}
-                    peer={view.peer}
-                    port={view.port}
-                    onDirection={(direction) => go({ ...view, direction }, "replace")}
-                    onEndpoint={(endpoint) => {
-                      const { endpoint: _, ...rest } = view;
-                      go(endpoint === undefined ? rest : { ...rest, endpoint }, "replace");
-                    }}
-                    onCell={(peer, port) =>
-                      go({ ...closed(view), peer, port }, cell === undefined ? "push" : "replace")
-                    }
-                  />
+                  <div class="column right">
+                    <MatrixPanel
+                      answer={answer}
+                      direction={view.direction}
+                      seen={seen}
+                      scope={flows.more ? `of the ${exact(flows.rows.size)} newest` : "of all on record"}
+                      peer={view.peer}
+                      port={view.port}
+                      onDirection={(direction) => go({ ...view, direction }, "replace")}
+                      onEndpoint={(endpoint) => {
+                        const { endpoint: _, ...rest } = view;
+                        go(endpoint === undefined ? rest : { ...rest, endpoint }, "replace");
+                      }}
+                      onCell={(peer, port) =>
+                        go({ ...closed(view), peer, port }, cell === undefined ? "push" : "replace")
+                      }
+                    />
+                    <Generations generations={model.generations} />
+                  </div>
                 </div>
               )
             )}
@@ -304,6 +308,12 @@ function useRedraw(...models: readonly { onChange(listener: () => void): () => v
       for (const stop of stops) stop();
     };
   }, []);
+}
+
+/** What shows the same in a terminal. */
+function command({ panel, document }: PolicyView): string {
+  if (panel === "rehearse") return "x0 policy check --against 24h policy.yaml";
+  return document === undefined ? "x0 policy list" : `x0 policy show ${shellWord(document)}`;
 }
 
 function liveState({ trouble }: PolicyModel, { live }: PolicyView): LiveState {

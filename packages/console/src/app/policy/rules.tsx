@@ -18,9 +18,9 @@ const mostLines = 500;
 const heads: readonly (readonly [key: RuleSort, title: string, name: string, hint: string])[] = [
   ["decision", "verdict", "w-verdict", "what the rule decided"],
   ["policy", "rule", "", "document, and where the rule stands in it"],
-  ["flows", "flows", "w-count n x2", "connections, and packets that belong to none"],
+  ["flows", "flows", "w-count n x1", "connections, and packets that belong to none"],
   ["packets", "packets", "w-count n", "since the agent's start"],
-  ["bytes", "bytes", "w-count n x2", "since the agent's start"],
+  ["bytes", "bytes", "w-count n x1", "since the agent's start"],
   ["rate", "now", "w-count n", "packets a second, in the last seconds"],
 ];
 
@@ -88,13 +88,13 @@ function Line({ rule, index, view, onSelect }: LineProps) {
           </>
         )}
       </td>
-      <td class={flows === 0 ? "n dim x2" : "n x2"} title={exact(flows, "flows")}>
+      <td class={flows === 0 ? "n dim x1" : "n x1"} title={exact(flows, "flows")}>
         {count(flows)}
       </td>
       <td class={packets === 0 ? "n dim" : "n"} title={exact(packets, "packets")}>
         {count(packets)}
       </td>
-      <td class={packets === 0 ? "n dim x2" : "n x2"} title={exact(rule.bytes, "B")}>
+      <td class={packets === 0 ? "n dim x1" : "n x1"} title={exact(rule.bytes, "B")}>
         {bytes(rule.bytes)}
       </td>
       <td class={now === undefined || now === 0 ? "n dim" : decision === "allow" ? "n" : "n bold"}>

@@ -30,19 +30,23 @@ export function Standing({ model, nowMs, change, health, onFeatures }: Props) {
     <>
       <div class="sum s">
         <InForce state={state} isWaiting={deadline !== undefined} />
-        {applied !== null && (
+        {applied !== null && counts.documents > 0 && (
           <span title={absolute(Date.parse(applied))}>
             applied <b>{ago(Math.max(0, nowMs - Date.parse(applied)))}</b>
           </span>
         )}
-        <span>
-          <b>{count(counts.documents)}</b> {plural(counts.documents, "document")}
-          {counts.audit > 0 && `, ${counts.audit} in audit`}
-        </span>
-        <span class="x2" title={`${exact(counts.entries)} entries of the kernel's table`}>
-          <b>{count(counts.rules)}</b> {plural(counts.rules, "rule")}
-        </span>
-        {counts.connections !== null && (
+        {counts.documents > 0 && (
+          <span>
+            <b>{count(counts.documents)}</b> {plural(counts.documents, "document")}
+            {counts.audit > 0 && `, ${counts.audit} in audit`}
+          </span>
+        )}
+        {counts.documents > 0 && (
+          <span class="x2" title={`${exact(counts.entries)} entries of the kernel's table`}>
+            <b>{count(counts.rules)}</b> {plural(counts.rules, "rule")}
+          </span>
+        )}
+        {counts.connections !== null && counts.documents > 0 && (
           <span class="x1" title="allowed connections that the kernel remembers; their answers pass by them">
             <b>{count(counts.connections)}</b> connections remembered
           </span>
