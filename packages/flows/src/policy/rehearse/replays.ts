@@ -10,15 +10,15 @@ export function serveReplays(opened: () => History): {
     request: Parameters<RehearsalCalls[Name]>[0],
   ) => Promise<ReturnType<RehearsalCalls[Name]>>;
 } {
-  const running = new Map<number, AbortController>();
-  const whileWanted = async <T>(id: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  const wanted = new Map<number, AbortController>();
+  let last: Promise<unknown> = Promise.resolve();
+  /** One at a time: records come in between, and all of them share one thread. */
+  const whileWanted = <T>(id: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     const abort = new AbortController();
-    running.set(id, abort);
-    try {
-      return await work(abort.signal);
-    } finally {
-      running.delete(id);
-    }
+    wanted.set(id, abort);
+    const result = last.then(() => work(abort.signal)).finally(() => wanted.delete(id));
+    last = result.catch(() => undefined);
+    return result;
   };
   return {
     recordedOwners: (request) =>
@@ -37,7 +37,7 @@ export function serveReplays(opened: () => History): {
         return recordedNeeds(opened(), request, signal);
       }),
     async stopReplay(id) {
-      running.get(id)?.abort();
+      wanted.get(id)?.abort();
     },
   };
 }
