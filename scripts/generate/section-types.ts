@@ -11,6 +11,8 @@ const exact: Readonly<Record<string, readonly [type: number, attachType: number]
   "cgroup/sendmsg4": [18, 14],
   "cgroup/sendmsg6": [18, 15],
   "cgroup/sock_create": [9, 2],
+  "cgroup_skb/ingress": [8, 0],
+  "cgroup_skb/egress": [8, 1],
   sockops: [13, 3],
   tc: [3, 0],
   uprobe: [2, 0],

@@ -14,6 +14,7 @@
 #include "insight.h"
 #include "names.h"
 #include "policy.h"
+#include "workload.h"
 #include <linux/pkt_cls.h>
 
 #define NEXT TC_ACT_UNSPEC
@@ -122,16 +123,6 @@ static __always_inline bool is_judged(struct __sk_buff *skb, const struct policy
 		return state->loopback;
 	/* What is only forwarded neither reaches nor leaves this host. */
 	return egress ? !skb->ingress_ifindex : skb->pkt_type != PACKET_OTHERHOST;
-}
-
-/*
- * Makes the verifier forget what it knows of a packet's fields from each way through decoding, so that it reads what
- * follows once: what a global function gets the address of may have changed.
- */
-__noinline int forget_ways(struct packet *packet)
-{
-	asm volatile("" ::: "memory");
-	return packet != 0;
 }
 
 static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 netns, __u32 device)

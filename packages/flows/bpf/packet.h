@@ -231,11 +231,8 @@ static __always_inline void read_transport(struct packet *packet, __u8 protocol,
 }
 
 /* Fills `packet` but for key.netns, which the caller has set. `l2` is the length of the link's header. */
-static __always_inline int decode(struct __sk_buff *skb, __u32 l2, struct packet *packet)
+static __always_inline int decode_linear(struct __sk_buff *skb, __u32 l2, struct packet *packet)
 {
-	__u32 linear = skb->data_end - skb->data;
-	if (linear < HEADERS_MAX && linear < skb->len)
-		bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX);
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
 	__u16 protocol = skb->protocol;
@@ -323,4 +320,13 @@ static __always_inline int decode(struct __sk_buff *skb, __u32 l2, struct packet
 		fragment_parties(packet, &at);
 	order_sides(packet);
 	return 0;
+}
+
+/* The same where headers may lie anywhere. */
+static __always_inline int decode(struct __sk_buff *skb, __u32 l2, struct packet *packet)
+{
+	__u32 linear = skb->data_end - skb->data;
+	if (linear < HEADERS_MAX && linear < skb->len)
+		bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX);
+	return decode_linear(skb, l2, packet);
 }

@@ -9,6 +9,16 @@
 #include "account.h"
 #include <linux/in6.h>
 
+/*
+ * Makes the verifier forget what it knows of a packet's fields from each way through decoding, so that it reads what
+ * follows once: what a global function gets the address of may have changed.
+ */
+__noinline int forget_ways(struct packet *packet)
+{
+	asm volatile("" ::: "memory");
+	return packet != 0;
+}
+
 #define GENERATION_SLOTS 4 /* a generation's number & 3 is its slot */
 
 X0_MAP struct {
@@ -393,6 +403,7 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 	if (!opens) {
 		if (known && known->generation == trial->generation) {
 			known->flow = trial->flow;
+			known->last = bpf_ktime_get_coarse_ns() >> LAST_SHIFT;
 			return known->verdict;
 		}
 		opener = known ? (known->verdict & VERDICT_SIDE) != 0 : trial->opener & 1;

@@ -239,7 +239,8 @@ export function openCapture(
     tcpIdleMs: options.tcpIdleMs,
     judge: kernel.attachments.judge,
     pins: kernel.pins,
-    links: kernel.attachments.links,
+    judgeSockets: kernel.judgeSockets,
+    links: kernel.judgingLinks,
   });
   const translation = createTranslation(libc, { kernel, flows, table, joins, onJoined: recorder.learned });
   const endings = createEndings(options, joins, view.raw);

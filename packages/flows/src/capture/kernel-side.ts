@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type Feature, messageOf, X0Error } from "@x0tta6bl4/core";
 import { type Application, applications } from "../application.ts";
+import { flowsFail } from "../errors.ts";
 import { programNames, program as programNumber, totalsLayout } from "../generated/layout.ts";
 import type { DropReasons } from "../insight/drop-reasons.ts";
 import {
@@ -99,6 +100,10 @@ export interface KernelSide {
   noteNamespaces(): void;
   /** From now on tells what the kernel drops. Idempotent. */
   watchDrops(reasons: DropReasons): void;
+  /** From now on judges what local workloads send and receive. Idempotent. @throws X0_FLOWS_KERNEL_CALL */
+  judgeSockets(): void;
+  /** Of all programs that judge, by the names that pins know. */
+  judgingLinks(): ReadonlyMap<string, number>;
   /** Looks again for owners of sockets that nobody claimed. */
   findOwners(): void;
   close(): void;
@@ -116,7 +121,7 @@ export function openKernelSide(
   const pins = openPins(libc);
   const loaded = loadObject<MapName, ProgramName>(libc, read(), {
     maps: pins.maps,
-    programs: programNames.filter((name) => !forOthers.includes(name)),
+    programs: programNames.filter((name) => !forOthers.includes(name) && !socketJudges.includes(name)),
     maxEntries: {
       ...flowTableSizes(options.maxFlows),
       connections: options.maxConnections,
@@ -126,12 +131,14 @@ export function openKernelSide(
     },
   });
   const descriptors: number[] = [];
+  const socketLinks = new Map<string, number>();
   const features: Feature[] = [];
   let attachments: Attachments | undefined;
   const close = (): void => {
     attachments?.close();
     pins.close();
-    for (const descriptor of descriptors.splice(0)) libc.close(descriptor);
+    for (const descriptor of [...descriptors.splice(0), ...socketLinks.values()]) libc.close(descriptor);
+    socketLinks.clear();
     loaded.close();
   };
   try {
@@ -200,6 +207,12 @@ export function openKernelSide(
         writeHarmless(libc, loaded.maps.harmless, reasons);
         features.push(...attachTracepoints(libc, loaded, descriptors, [dropsTracepoint]));
       },
+      judgeSockets() {
+        if (socketLinks.size > 0) return;
+        for (const [name, link] of attachSocketJudges(libc, read(), loaded, pins, root))
+          socketLinks.set(name, link);
+      },
+      judgingLinks: () => new Map([...devices.links(), ...socketLinks]),
       findOwners: () => void findOlderSockets(libc, loaded),
       close,
     };
@@ -254,6 +267,47 @@ function attachSocketHooks(
   } finally {
     closeSync(folder);
   }
+}
+
+const socketJudges: readonly ProgramName[] = ["x0_socket_in", "x0_socket_out", "x0_cgroup_made"];
+
+/** Judges what the sockets of workloads send and receive, and meets units as they start. */
+function attachSocketJudges(
+  libc: Libc,
+  object: BpfObject<MapName, ProgramName>,
+  { maps }: Loaded<MapName, ProgramName>,
+  pins: Pins,
+  root: string | undefined,
+): Map<string, number> {
+  if (root === undefined)
+    throw flowsFail(
+      "X0_FLOWS_KERNEL_TOO_OLD",
+      "workloads are told by their cgroup, and no cgroup v2 is mounted",
+      {
+        hint: "mount -t cgroup2 none /sys/fs/cgroup/unified",
+      },
+    );
+  using closing = new DisposableStack();
+  const judges = closing.adopt(loadObject(libc, object, { maps, programs: socketJudges }), (all) =>
+    all.close(),
+  );
+  const folder = closing.adopt(openSync(root, constants.O_RDONLY | constants.O_DIRECTORY), closeSync);
+  const links = new Map<string, number>();
+  const attach = (name: string, program: number, create: () => number): void => {
+    const left = pins.takeOver(name, program);
+    const link = left ?? create();
+    if (link < 0) {
+      for (const made of links.values()) libc.close(made);
+      throw kernelError(`attaching ${name} to the cgroup ${root}`, link);
+    }
+    if (left === undefined) pins.link(name, link);
+    links.set(name, link);
+  };
+  const { x0_socket_in, x0_socket_out, x0_cgroup_made } = judges.programs;
+  attach("socket-in", x0_socket_in, () => createLink(libc, x0_socket_in, folder, attachType.socketIngress));
+  attach("socket-out", x0_socket_out, () => createLink(libc, x0_socket_out, folder, attachType.socketEgress));
+  attach("cgroup-made", x0_cgroup_made, () => openRawTracepoint(libc, x0_cgroup_made));
+  return links;
 }
 
 function attachTracepoints(

@@ -28,6 +28,8 @@ export const command = {
 
 /** `enum bpf_attach_type`, only what we attach. */
 export const attachType = {
+  socketIngress: 0,
+  socketEgress: 1,
   socketCreate: 2,
   socketOps: 3,
   connect4: 10,

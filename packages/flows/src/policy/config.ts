@@ -62,6 +62,19 @@ export const policyConfigSchema = z.object({
     })
     .default([])
     .describe("other nodes: their name, labels and addresses; [[policy.members]] in the file"),
+  workloads: z
+    .array(
+      z.strictObject({
+        unit: z.string().min(1).optional(),
+        container: z.string().min(1).optional(),
+        labels,
+      }),
+    )
+    .max(1000)
+    .default([])
+    .describe(
+      'labels of systemd units and containers of this host, by patterns; * stands for any text: [[policy.workloads]] with unit = "nginx*" and labels = { role = "web" }. Each has the labels name, unit and container anyway',
+    ),
   named_ports: z
     .record(
       z.string().regex(/^(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/),

@@ -127,6 +127,8 @@ export interface Workload {
   readonly endpoint: number;
   readonly name: string;
   readonly labels: Labels;
+  /** Its path below the root of the hierarchy, and the kernel's number of it. */
+  readonly cgroup?: { readonly path: string; readonly id: number } | undefined;
 }
 
 /** What selectors are held against. */

@@ -25,6 +25,7 @@ import { recordedTraffic } from "./rehearse/service.ts";
 import type { Repository, RepositoryStatus } from "./repository.ts";
 import { policyRoutes } from "./routes.ts";
 import type { PolicyStore } from "./store/store.ts";
+import { watchWorkloads } from "./workloads/registry.ts";
 import { hostAddresses, worldOf } from "./world.ts";
 
 /** How late a new address or a passed deadline may be noticed here; the kernel falls back at the deadline itself. */
@@ -62,6 +63,7 @@ function createPolicyPart({
 }: PartContext<PolicyConfig>): Part {
   services.provide(enforcementSettings, { maxConnections: config.max_connections });
   const figures = createPolicyMetrics(metrics);
+  const workloads = watchWorkloads(config.workloads, clock.nowMs);
   let running:
     | { readonly repository: Repository; readonly store: PolicyStore; readonly names: NameStore }
     | undefined;
@@ -116,7 +118,7 @@ function createPolicyPart({
           return reader;
         },
         enforcement: services.find(enforcementService),
-        world: () => worldOf(config, { addresses: hostAddresses(), workloads: [], names: () => [] }),
+        world: () => worldOf(config, { addresses: hostAddresses(), workloads: workloads(), names: () => [] }),
         clock,
         log,
       });

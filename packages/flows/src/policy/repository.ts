@@ -20,6 +20,7 @@ import { resolversOf } from "./resolvers.ts";
 import { namesOfRules, numbered } from "./store/number.ts";
 import { SESSION_ID } from "./store/schema.ts";
 import type { HeldGeneration, PolicyStore, StoredDocument, StoredGeneration } from "./store/store.ts";
+import { placesOf } from "./workloads/places.ts";
 
 /** Each is one entry of a map of 256 that holds both. */
 const MOST_SESSIONS = 16;
@@ -157,6 +158,7 @@ export function createRepository(options: RepositoryOptions): Repository {
       tables: stored.documents.length === 0 ? undefined : compiled.tables,
       pin: stored.pin || config.pin,
       rules: namesOfRules(compiled.set),
+      workloads: placesOf(compiled.set, compiled.world),
       judgeLoopback: !stored.management,
       exempt: { id: SESSION_ID, connections: sessions },
       names: settings,
@@ -241,6 +243,7 @@ export function createRepository(options: RepositoryOptions): Repository {
     else
       await canEnforce()?.swap({
         tables: undefined,
+        workloads: [],
         pin: false,
         rules: [],
         judgeLoopback: false,
@@ -272,7 +275,10 @@ export function createRepository(options: RepositoryOptions): Repository {
     try {
       const tables = isKnown ? compiled.tables : tablesOf(compiled.set, stored.management);
       const latest = { ...compiled, world, tables };
-      if (inKernel !== undefined && isTold && equal(tables, compiled.tables)) {
+      const arePlaced =
+        JSON.stringify(placesOf(compiled.set, world)) ===
+        JSON.stringify(placesOf(compiled.set, compiled.world));
+      if (inKernel !== undefined && isTold && arePlaced && equal(tables, compiled.tables)) {
         held = { ...held, compiled: latest };
         return;
       }

@@ -92,6 +92,8 @@ export function kernelWithoutDevices(libc: Libc, loaded: Loaded<MapName, string>
     noteNamespaces() {},
     watchDrops() {},
     findOwners() {},
+    judgeSockets() {},
+    judgingLinks: () => new Map(),
     close: () => loaded.close(),
   };
 }

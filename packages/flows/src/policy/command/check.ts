@@ -8,6 +8,7 @@ import { readCheck } from "../check.ts";
 import type { PolicyConfig } from "../config.ts";
 import { describeProblem, exitOf, type Problem } from "../language/problem.ts";
 import type { DocumentAnswer } from "../schema.ts";
+import { localWorkloads } from "../workloads/registry.ts";
 import { hostAddresses, worldOf } from "../world.ts";
 import type { CheckFlags } from "./command.ts";
 import { readFiles } from "./files.ts";
@@ -22,7 +23,11 @@ export async function check(
   const { against, output } = flags;
   const config = (await this.section("policy")) as PolicyConfig;
   const files = await readFiles(this, paths);
-  const world = worldOf(config, { addresses: hostAddresses(), workloads: [], names: () => [] });
+  const world = worldOf(config, {
+    addresses: hostAddresses(),
+    workloads: localWorkloads(config.workloads),
+    names: () => [],
+  });
   const { documents, problems } = readCheck(files, config, world);
   const valid = exitOf(problems) === 0;
   if (output === "table") {

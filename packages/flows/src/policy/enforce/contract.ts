@@ -10,6 +10,14 @@ export interface Tuple {
   readonly destination: { readonly ip: string; readonly port: number };
 }
 
+/** A workload's cgroup. */
+export interface WorkloadPlace {
+  readonly endpoint: number;
+  /** Below the root of the hierarchy. */
+  readonly path: string;
+  readonly cgroup: number;
+}
+
 export interface SwapRequest {
   /** None ends all policy. */
   readonly tables: EncodedTables | undefined;
@@ -19,6 +27,8 @@ export interface SwapRequest {
   readonly pin: boolean;
   /** Whether loopback is judged too. */
   readonly judgeLoopback: boolean;
+  /** Where the workloads are that any policy selects. */
+  readonly workloads: readonly WorkloadPlace[];
   /** What ids of verdicts stand for: the policy's name, a space, the rule's path. */
   readonly rules: readonly (readonly [id: number, rule: string])[];
   /** Sessions that pass whatever the policy says, and the id of their verdicts. */

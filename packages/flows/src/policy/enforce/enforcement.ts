@@ -6,6 +6,7 @@ import { possibleCpus } from "../../kernel/cpus.ts";
 import { kernelError, type Libc } from "../../kernel/libc.ts";
 import { openNames } from "../names/admitted.ts";
 import type { AdmittedAddress, AdmittedAddresses } from "../names/contract.ts";
+import { type Membership, openMembership } from "../workloads/membership.ts";
 import { type Connections, openConnections, writeTupleKey } from "./connections.ts";
 import type { EnforcementFigures, SwapRequest } from "./contract.ts";
 import { type GenerationMaps, type Generations, openGenerations } from "./generations.ts";
@@ -55,7 +56,9 @@ export interface EnforcementOptions {
   /** Puts programs wherever something is to be judged; called before the first policy is in force. */
   readonly judge: () => void;
   readonly pins: Pins;
-  /** Of the devices' programs, by the names that pins know. */
+  /** Puts programs before the sockets of all cgroups; called before the first workload has a policy. */
+  readonly judgeSockets: () => void;
+  /** Of all programs that judge, by the names that pins know. */
   readonly links: () => ReadonlyMap<string, number>;
 }
 
@@ -65,7 +68,14 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
   const sums = createVerdictSums();
   const names = openNames(libc, { maps, program: options.admit, nowMs, bootMs });
   const rules = new Map<number, string>();
-  let opened: { readonly generations: Generations; readonly connections: Connections } | undefined;
+  let opened:
+    | {
+        readonly generations: Generations;
+        readonly connections: Connections;
+        readonly membership: Membership;
+      }
+    | undefined;
+  let isJudgingSockets = false;
   let sweptMs = nowMs();
   let isJudging = false;
   /** With the first question: most hosts have no policy. */
@@ -73,6 +83,7 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
     opened ??= {
       generations: openGenerations(libc, maps, bootMs),
       connections: openConnections(libc, maps.connections),
+      membership: openMembership(libc, maps),
     };
     return opened;
   };
@@ -83,10 +94,15 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
     // What is open now keeps its direction.
     open().connections.remember(olderConnections(), nowTicks());
   };
+  const beginSockets = (): void => {
+    if (!isJudgingSockets) options.judgeSockets();
+    isJudgingSockets = true;
+  };
   // A policy of an agent before this one is in force already.
   if (pins.isOn) {
     open().connections.adopt(nowTicks());
     begin();
+    beginSockets();
   }
   return {
     sums,
@@ -94,12 +110,14 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       return isJudging;
     },
     rule: (verdict) => rules.get(readVerdict(verdict).id),
-    swap({ tables, confirmWithinMs, judgeLoopback, exempt, pin, rules: named, names: settings }) {
+    swap({ tables, confirmWithinMs, judgeLoopback, exempt, pin, rules: named, names: settings, workloads }) {
       // Flows carry verdicts of the generations before for a while.
       if (rules.size > MOST_RULES) rules.clear();
       for (const [id, rule] of named) rules.set(id, rule);
-      const { generations } = open();
+      const { generations, membership } = open();
       if (tables !== undefined) begin();
+      if (workloads.length > 0) beginSockets();
+      if (isJudgingSockets) membership.write(workloads);
       writeExempt(libc, maps.exempt, exempt);
       if (settings !== undefined) names.configure(settings);
       const generation = generations.swap(tables, confirmWithinMs);
@@ -135,6 +153,7 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
     close() {
       opened?.generations.close();
       opened?.connections.close();
+      opened?.membership.close();
     },
   };
 }

@@ -23,6 +23,8 @@ export const pinnedMaps = [
   "asked",
   "resolvers",
   "name_settings",
+  "workloads",
+  "workload_paths",
 ] as const;
 export type PinnedMap = (typeof pinnedMaps)[number];
 

@@ -1,0 +1,71 @@
+/** Tells the kernel side which cgroup is which endpoint, now and when a unit of the same path starts again. */
+import { mapAccess, readBatches } from "../../kernel/bpf.ts";
+import { kernelError, type Libc, type Memory } from "../../kernel/libc.ts";
+import type { WorkloadPlace } from "../enforce/contract.ts";
+
+const PATH_BYTES = 256;
+const BATCH = 256;
+
+export interface Membership {
+  /** Puts these in the place of those before. @throws X0_FLOWS_KERNEL_CALL */
+  write(places: readonly WorkloadPlace[]): void;
+  close(): void;
+}
+
+export interface MembershipMaps {
+  readonly workloads: number;
+  readonly workload_paths: number;
+}
+
+export function openMembership(libc: Libc, maps: MembershipMaps): Membership {
+  const access = mapAccess(libc);
+  const value = libc.allocate(4);
+  const key = libc.allocate(PATH_BYTES);
+  const keys = libc.allocate(BATCH * PATH_BYTES);
+  const values = libc.allocate(BATCH * 4);
+  const cursor = libc.allocate(8);
+  /** Writes all entries, then takes out whatever else is there: none is missing at any moment. */
+  const replace = (map: number, keyBytes: number, entries: ReadonlyMap<string, number>): void => {
+    for (const [bytes, endpoint] of entries) {
+      key.bytes.set(Buffer.from(bytes, "latin1"));
+      value.view.setUint32(0, endpoint, true);
+      const result = access.update(map, key, value);
+      if (result < 0) throw kernelError("telling the cgroups of workloads", result);
+    }
+    const gone: string[] = [];
+    readBatches(libc, map, { keys, values, cursor, capacity: BATCH }, (count) => {
+      for (let at = 0; at < count * keyBytes; at += keyBytes) {
+        const bytes = Buffer.from(keys.bytes.subarray(at, at + keyBytes)).toString("latin1");
+        if (!entries.has(bytes)) gone.push(bytes);
+      }
+    });
+    for (const bytes of gone) {
+      key.bytes.set(Buffer.from(bytes, "latin1"));
+      access.delete(map, key);
+    }
+  };
+  return {
+    write(places) {
+      // Paths first: a unit that starts meanwhile is met by one of the two.
+      replace(
+        maps.workload_paths,
+        PATH_BYTES,
+        new Map(places.map(({ path, endpoint }) => [pathKey(path), endpoint])),
+      );
+      replace(maps.workloads, 8, new Map(places.map(({ cgroup, endpoint }) => [idKey(cgroup), endpoint])));
+    },
+    close() {
+      for (const memory of [value, key, keys, values, cursor] satisfies Memory[]) memory.free();
+    },
+  };
+}
+
+function pathKey(path: string): string {
+  return Buffer.from(path).toString("latin1").padEnd(PATH_BYTES, "\0");
+}
+
+function idKey(cgroup: number): string {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(cgroup));
+  return bytes.toString("latin1");
+}
