@@ -39,8 +39,8 @@ import { createRecorder, type RecordMessage } from "./recorder.ts";
 import { createRemoval } from "./removal.ts";
 import { createScanWatch } from "./scan-watch.ts";
 import {
+  createDelta,
   createFlowTable,
-  type Delta,
   elementOf,
   KEY_WORDS,
   protocolOf,
@@ -133,7 +133,7 @@ export function openCapture(
   const flows = openKernelFlows(libc, kernel.maps, options.maxFlows);
   /** A flow as an event has it: key, the rest, cookies. */
   const copied = new Uint32Array(WHOLE_WORDS);
-  const delta: Delta = new Float64Array(4);
+  const delta = createDelta();
   const startedMs = clock.nowMs();
   let offsetMs = startedMs - Number(clock.monotonicNs()) / 1e6;
   /** As of the latest drain or read: what a flow's `last` counts back from. */
@@ -271,6 +271,14 @@ export function openCapture(
     followers.started(slot);
   };
 
+  /** A workload's verdict comes after its flow has begun: all of it is the rule's. */
+  const judgedLate = (slot: number, verdict: number, words: Uint32Array, flowAt: number): void => {
+    const [packets, bytes] = [flowAt + word.packets, flowAt + word.bytes];
+    const all = [packets, packets + 2, bytes, bytes + 2].map((at) => u64(words, at));
+    enforcement.sums.add(verdict, Float64Array.from(all), true);
+    recorder.learned(slot);
+  };
+
   /** Enters a report. What runs for every flow of a read is kept this small so that it is inlined there. */
   const enter = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
     const slot = table.update(words, flowAt, delta);
@@ -278,7 +286,8 @@ export function openCapture(
       flows.know(elementOf(words[flowAt + word.id] as number), words, keyAt);
       tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, false);
       const verdict = words[flowAt + word.verdict] as number;
-      if (verdict !== 0) enforcement.sums.add(verdict, delta, false);
+      if (delta[4] !== 0) judgedLate(slot, verdict, words, flowAt);
+      else if (verdict !== 0) enforcement.sums.add(verdict, delta, false);
       if (!joins.isHidden(slot)) followers.updated(slot);
     } else if (slot === UNKNOWN) enterFresh(keyWords, keyAt, words, flowAt);
   };

@@ -2,6 +2,7 @@ import { seededRandom } from "@x0tta6bl4/core";
 import { expect, test } from "vitest";
 import { INDEX_BITS } from "../kernel/flow-table.ts";
 import {
+  createDelta,
   createFlowTable,
   type Delta,
   FLOW_WORDS,
@@ -45,14 +46,14 @@ function report(table: FlowTable, words: Uint32Array, delta: Delta): number {
 
 test("a report brings what was added since the last one", () => {
   const table = createFlowTable(16, 16);
-  const delta = new Float64Array(4);
+  const delta = createDelta();
   const slot = report(table, flow(7, 1, [3, 1]), delta);
-  expect([...delta]).toEqual([3, 1, 300, 10]);
+  expect([...delta]).toEqual([3, 1, 300, 10, 0]);
   expect(report(table, flow(7, 1, [3, 1]), delta)).toBe(UNCHANGED);
   expect(table.isCurrent(flow(7, 1, [3, 1]), 0)).toBe(true);
   expect(table.isCurrent(flow(7, 1, [4, 1]), 0)).toBe(false);
   expect(report(table, flow(7, 1, [5, 4]), delta)).toBe(slot);
-  expect([...delta]).toEqual([2, 3, 200, 30]);
+  expect([...delta]).toEqual([2, 3, 200, 30, 0]);
   // An older state that was queued meanwhile.
   expect(report(table, flow(7, 1, [4, 2]), delta)).toBe(UNCHANGED);
   expect(report(table, flow(7, 1, [5, 4], 32), delta)).toBe(slot);
@@ -62,18 +63,18 @@ test("a report brings what was added since the last one", () => {
 
 test("a packet of which only half was there is completed by the next report", () => {
   const table = createFlowTable(16, 16);
-  const delta = new Float64Array(4);
+  const delta = createDelta();
   const half = flow(7, 1, [3, 0]);
   half[word.bytes] = 200;
   const slot = report(table, half, delta);
   expect(table.isCurrent(flow(7, 1, [3, 0]), 0)).toBe(false);
   expect(report(table, flow(7, 1, [3, 0]), delta)).toBe(slot);
-  expect([...delta]).toEqual([0, 0, 100, 0]);
+  expect([...delta]).toEqual([0, 0, 100, 0, 0]);
 });
 
 test("an element's next flow is another one, and what comes late of the one before is known", () => {
   const table = createFlowTable(16, 16);
-  const delta = new Float64Array(4);
+  const delta = createDelta();
   const first = report(table, flow(7, 1, [3, 0]), delta);
   expect(table.update(flow(7, 2, [1, 0]), 0, delta)).toBe(UNKNOWN);
   expect(table.occupant(flow(7, 2, [1, 0]), 0)).toBe(first);
@@ -90,7 +91,7 @@ test("an element's next flow is another one, and what comes late of the one befo
 
 test("the oldest that ended make room", () => {
   const table = createFlowTable(4, 3);
-  const delta = new Float64Array(4);
+  const delta = createDelta();
   const slots = [1, 2, 3, 4, 5, 6, 7].map((ordinal) =>
     report(table, flow(ordinal % 4, ordinal, [1, 0]), delta),
   );
@@ -103,7 +104,7 @@ test("the oldest that ended make room", () => {
 
 test("ended flows beyond the recent ones are forgotten before memory is taken", () => {
   const table = createFlowTable(100, 2);
-  const delta = new Float64Array(4);
+  const delta = createDelta();
   for (let id = 1; id <= 20; id++) table.end(report(table, flow(id, 1, [1, 0], 0, id), delta));
   const firsts = table.newestFirst().map((slot) => u64(table.raw(slot).words, KEY_WORDS + word.firstNs));
   expect(firsts).toEqual([20, 19, 18]);
@@ -113,7 +114,7 @@ test("it agrees with a plain map over a long life of reads, events and ends", ()
   const random = seededRandom(7);
   const elements = 100;
   const table = createFlowTable(elements, 50);
-  const delta = new Float64Array(4);
+  const delta = createDelta();
   /** By element. */
   const kernel = new Map<number, { ordinal: number; packets: [number, number] }>();
   const known = new Map<number, { ordinal: number; packets: [number, number] }>();

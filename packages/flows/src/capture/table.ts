@@ -41,8 +41,12 @@ export interface Raw {
   readonly flow: number;
 }
 
-/** What a report added: packets of side 0 and 1, bytes of side 0 and 1. */
+/** What a report added: packets of side 0 and 1, bytes of side 0 and 1, and whether the flow got its first verdict. */
 export type Delta = Float64Array;
+
+export function createDelta(): Delta {
+  return new Float64Array(5);
+}
 
 /** Results of `update` beside a slot. */
 export const UNCHANGED = -1;
@@ -155,7 +159,11 @@ export function createFlowTable(elements: number, recent: number): FlowTable {
       if (packets0 < 0 || packets1 < 0 || bytes0 < 0 || bytes1 < 0) return UNCHANGED;
       // A packet's bytes come after it.
       const isNews = packets0 > 0 || packets1 > 0 || bytes0 > 0 || bytes1 > 0;
-      if (!isNews && words[flow + word.flags] === slots[before + word.flags]) return UNCHANGED;
+      const verdict = words[flow + word.verdict] as number;
+      const hadVerdict = slots[before + word.verdict] as number;
+      if (!isNews && words[flow + word.flags] === slots[before + word.flags] && verdict === hadVerdict)
+        return UNCHANGED;
+      delta[4] = hadVerdict === 0 && verdict !== 0 ? 1 : 0;
       delta[0] = packets0;
       delta[1] = packets1;
       delta[2] = bytes0;
@@ -188,7 +196,8 @@ export function createFlowTable(elements: number, recent: number): FlowTable {
       return (
         words[flow + word.bytes] === slots[before + word.bytes] &&
         words[flow + word.bytes + 2] === slots[before + word.bytes + 2] &&
-        words[flow + word.flags] === slots[before + word.flags]
+        words[flow + word.flags] === slots[before + word.flags] &&
+        words[flow + word.verdict] === slots[before + word.verdict]
       );
     },
     slotOf,
