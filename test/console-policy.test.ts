@@ -3,7 +3,7 @@
  * policies, what it does to packets, and what it makes of text that someone else chose.
  */
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,11 +55,9 @@ describe.skipIf(lack !== undefined)("the Policy page", () => {
       }),
     );
     await agent.observes(2);
-    const echo = `require("net").createServer((s) => s.on("error", () => {}).end("hello\\n")).listen(${PORT}, () => console.log("listening"))`;
     // A server in disguise: markup, an override that would read backwards, and an escape sequence.
-    const disguised = join(folder, hostileName);
-    await symlink(process.execPath, disguised);
-    stack.use(await start([disguised, "-e", echo], /listening/, { places: server }));
+    const echo = `process.title = ${JSON.stringify(hostileName)}; require("net").createServer((s) => s.on("error", () => {}).end("hello\\n")).listen(${PORT}, () => console.log("listening"))`;
+    stack.use(await start([process.execPath, "-e", echo], /listening/, { places: server }));
     browser = await launchChromium(server);
     stack.defer(() => browser.close());
   });
@@ -188,7 +186,7 @@ describe.skipIf(lack !== undefined)("the Policy page", () => {
     await rehearsal().getByRole("button", { name: "apply in audit" }).click();
     await page.locator(".said-line", { hasText: "1 document added" }).waitFor();
     expect(await isReached()).toBe(true);
-    const line = rules().filter({ hasText: "spec.ingress" }).filter({ hasText: "audit" });
+    const line = rules().filter({ hasText: "default/web ingress" }).filter({ hasText: "audit" });
     await line.waitFor();
     await cell(/^web-1, all else: audit by default\/web, spec.ingress/).waitFor();
     expect(complaints).toEqual([]);
@@ -243,7 +241,7 @@ describe.skipIf(lack !== undefined)("the Policy page", () => {
     await apply(allowing(22));
     await isReached(1000);
     await open("/policy?decision=deny");
-    const line = rules().filter({ hasText: "default/web spec.ingress" });
+    const line = rules().filter({ hasText: "default/web ingress" });
     const packets = async (): Promise<number> =>
       Number((await line.locator("td").nth(3).getAttribute("title"))?.replaceAll(/\D/g, ""));
     await line.getByText("denied").waitFor();
@@ -253,6 +251,21 @@ describe.skipIf(lack !== undefined)("the Policy page", () => {
     await page.getByRole("button", { name: "allowed", exact: true }).click();
     await expect.poll(() => search().get("decision")).toBe("allow");
     await expect.poll(() => rules().filter({ hasText: "denied" }).count()).toBe(0);
+    expect(complaints).toEqual([]);
+  });
+
+  test("a flow says what policy made of it, and leads to the document", async () => {
+    await apply(allowing(22));
+    await isReached(1000);
+    await page.goto(agent.url.href);
+    await page.goto(new URL(`/flows?port=${PORT}`, agent.url).href);
+    await page.locator(".fl tbody tr[data-id]", { hasText: "denied" }).first().click();
+    const flow = page.getByRole("complementary", { name: "Selected flow" });
+    await flow.getByRole("link", { name: "default/web, spec.ingress" }).click();
+    await panel("Selected document").getByText("spec.ingress: 1 rule, denies the rest").waitFor();
+    await page.keyboard.press("g");
+    await page.keyboard.press("f");
+    await page.waitForURL(/\/flows$/);
     expect(complaints).toEqual([]);
   });
 

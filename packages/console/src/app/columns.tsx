@@ -1,5 +1,6 @@
 /** What a line of the table can show: heads, cells, and the width from which a column is there. */
-import { processes } from "./describe.ts";
+import { decidedBy, processes } from "./describe.ts";
+import { FlowVerdict } from "./flow/verdict.tsx";
 import { absolute, bytes, clockMs, count, duration, exact, latency, socketAddress } from "./format.ts";
 import { Badge } from "./icons.tsx";
 import type { ColumnKey, View } from "./query.ts";
@@ -70,8 +71,14 @@ const cells: Readonly<Record<ColumnKey, Cell>> = {
   ),
   process: ProcessCell,
   state: ({ row: { flow }, class: name }) => (
-    <td class={name}>
-      {flow.state === "active" ? <Badge mark="ok">active</Badge> : <span class="dim">ended</span>}
+    <td class={name} title={flow.rule === null ? undefined : decidedBy(flow.rule)}>
+      {flow.verdict !== "forwarded" ? (
+        <FlowVerdict flow={flow} />
+      ) : flow.state === "active" ? (
+        <Badge mark="ok">active</Badge>
+      ) : (
+        <span class="dim">ended</span>
+      )}
     </td>
   ),
   sent: ({ row, class: name }) => <Size class={name} counters={row.flow.bytes} side="sent" />,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { processes, sentence, title } from "./describe.ts";
+import { decidedBy, processes, sentence, title } from "./describe.ts";
 import type { Flow } from "./shapes.ts";
 import { flow, process } from "./testing/flow.ts";
 
@@ -49,4 +49,13 @@ test("both processes are named where both ends are here", () => {
   expect(processes({ ...base, process: null, peerProcess: nginx })).toBe("? → nginx");
   expect(processes({ ...base, process: null })).toBe("");
   expect(processes({ ...base, process: process({ comm: "a\u202eb\n" }) })).toBe("a⟨202E⟩b␊");
+});
+
+test.each([
+  [{ policy: "default/web", path: "spec.ingress[0]" }, "default/web, spec.ingress[0]"],
+  [{ policy: "a\u202e", path: "spec" }, "a⟨202E⟩, spec"],
+  [{ policy: "", path: "management" }, "management, always open"],
+  [{ policy: "", path: "session" }, "the session that applied the policies"],
+])("%j decided: %s", (rule, text) => {
+  expect(decidedBy(rule)).toBe(text);
 });

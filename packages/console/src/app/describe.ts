@@ -32,6 +32,12 @@ function opened(flow: Flow): string {
   return `${flow.source.ip} opened it`;
 }
 
+/** "default/web, spec.ingress[0]": which rule of policy decided. */
+export function decidedBy({ policy, path }: NonNullable<Flow["rule"]>): string {
+  if (policy !== "") return `${visible(policy)}, ${visible(path)}`;
+  return path === "session" ? "the session that applied the policies" : "management, always open";
+}
+
 /** Who has the local end, and who the other where both are here: "curl", "curl → nginx". */
 export function processes(flow: Flow): string {
   const names = [processName(flow.process), processName(flow.peerProcess)];

@@ -4,6 +4,7 @@ import {
   ago,
   bytes,
   bytesPerSecond,
+  clockLeft,
   clockMs,
   count,
   duration,
@@ -81,4 +82,16 @@ test("IPv6 sockets are bracketed; a protocol without ports shows the address", (
   expect(socketAddress({ ip: "10.0.0.1", port: 443 })).toBe("10.0.0.1:443");
   expect(socketAddress({ ip: "::1", port: 443 })).toBe("[::1]:443");
   expect(socketAddress({ ip: "::1", port: 0 })).toBe("::1");
+});
+
+test.each([
+  [0, "0:00"],
+  [1, "0:01"],
+  [1000, "0:01"],
+  [59_001, "1:00"],
+  [65_000, "1:05"],
+  [3_600_000, "1:00:00"],
+  [86_399_000, "23:59:59"],
+])("%d ms are left: %s", (ms, text) => {
+  expect(clockLeft(ms)).toBe(text);
 });

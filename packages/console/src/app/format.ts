@@ -84,6 +84,13 @@ export function clock(ms: number): string {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
+/** 65_000 → "1:05"; the last second is shown as one, so that 0:00 is the end. */
+export function clockLeft(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
 /** 03:04:20.912 in the viewer's zone. */
 export function clockMs(ms: number): string {
   return `${clock(ms)}.${String(new Date(ms).getMilliseconds()).padStart(3, "0")}`;

@@ -36,7 +36,9 @@ export interface Flow {
   readonly place: "local" | "forwarded" | "loopback";
   readonly netns: number;
   readonly interface: string;
-  readonly verdict: string;
+  readonly verdict: "forwarded" | "audit" | "dropped";
+  /** What decided; a policy without a name is what always stays reachable. */
+  readonly rule: { readonly policy: string; readonly path: string } | null;
   readonly bytes: Counters;
   readonly packets: Counters;
   readonly tcpFlags: readonly string[];

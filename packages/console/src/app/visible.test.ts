@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { isVisible, longestShown, visible, visibleJson } from "./visible.ts";
+import { isVisible, longestShown, visible, visibleJson, visibleText } from "./visible.ts";
 
 test.each([
   ["nginx", "nginx"],
@@ -40,4 +40,8 @@ test("a text of any length and content is bounded, and holds nothing that acts o
     }),
     { seed: 1 },
   );
+});
+
+test("a text of several lines keeps them, and shows all else", () => {
+  expect(visibleText("a:\n  b\tc\r\n\u202ed\u0000")).toBe("a:\n  b␉c␍\n⟨202E⟩d␀");
 });

@@ -1,6 +1,6 @@
 /** The facts of a flow, section by section; what is not known about it says so or is left out. */
 import { Copy } from "../copy.tsx";
-import { sentence } from "../describe.ts";
+import { decidedBy, sentence } from "../describe.ts";
 import { absolute, ago, bytes, clock, count, duration, exact, socketAddress } from "../format.ts";
 import { command, type Filter } from "../query.ts";
 import { downloadText } from "../save.ts";
@@ -79,6 +79,20 @@ function Basics({ flow, nowMs }: { flow: Flow; nowMs: number }) {
         <Fact name="protocol" text={flow.protocol} />
         {flow.icmp !== null && (
           <Fact name="icmp" text={`type ${flow.icmp.type}, code ${flow.icmp.code}, id ${flow.icmp.id}`} />
+        )}
+        {flow.rule !== null && (
+          <>
+            <dt>{flow.verdict === "forwarded" ? "allowed by" : "denied by"}</dt>
+            <dd>
+              {flow.rule.policy === "" ? (
+                decidedBy(flow.rule)
+              ) : (
+                <a class="l" href={`/policy?${new URLSearchParams({ document: flow.rule.policy })}`}>
+                  {decidedBy(flow.rule)}
+                </a>
+              )}
+            </dd>
+          </>
         )}
         <Fact name="place" text={flow.place} more={`first seen at ${flow.direction}, ${flow.interface}`} />
         <Fact name="started" text={new Date(startMs).toISOString()} title={absolute(startMs)}>

@@ -1,9 +1,9 @@
 /** The page of one flow, at the right of the table: what it is, what happened on it, and where to go from it. */
 import { title } from "../describe.ts";
-import { Badge } from "../icons.tsx";
 import type { Filter } from "../query.ts";
 import type { FlowDetail } from "./detail.ts";
 import { Facts } from "./facts.tsx";
+import { FlowVerdict } from "./verdict.tsx";
 
 interface Props {
   readonly id: string;
@@ -24,8 +24,7 @@ export function SidePanel({ id, detail, nowMs, onClose, onFilter, onService }: P
             `flow ${id}`
           ) : (
             <>
-              <Badge mark={flow.state === "active" ? "ok" : "none"}>{flow.verdict}</Badge>{" "}
-              <span class="mid">{title(flow)}</span>
+              <FlowVerdict flow={flow} /> <span class="mid">{title(flow)}</span>
             </>
           )}
         </h2>

@@ -1,6 +1,7 @@
 /** One cell at the right: who, which way, what decides, and the flows that were seen. */
 import { Copy } from "../copy.tsx";
 import { processes } from "../describe.ts";
+import { FlowVerdict } from "../flow/verdict.tsx";
 import { absolute, bytes, clock, count, exact, socketAddress } from "../format.ts";
 import { formatView, newestFirst } from "../query.ts";
 import type { Flow } from "../shapes.ts";
@@ -88,8 +89,7 @@ export function CellPanel({ answer, peer, port, verdict, rule, flows, onPolicy, 
             <li key={flow.id}>
               <time title={absolute(Date.parse(flow.start))}>{clock(Date.parse(flow.start))}</time>
               <span>
-                {flow.verdict === "dropped" && <Verdict decision="deny" />}
-                {flow.verdict === "audit" && <Verdict decision="audit" />}{" "}
+                {flow.verdict !== "forwarded" && <FlowVerdict flow={flow} />}{" "}
                 <a href={`/flows${formatView({ filter: {}, sort: newestFirst, live: true, flow: flow.id })}`}>
                   <span class="m">
                     {socketAddress(flow.source)} → {socketAddress(flow.destination)}

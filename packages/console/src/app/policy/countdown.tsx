@@ -1,7 +1,7 @@
 /** What waits for its confirmation, above everything else: the time that is left, and the two ways out of it. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../api.ts";
-import { clock } from "../format.ts";
+import { clock, clockLeft } from "../format.ts";
 import { Badge } from "../icons.tsx";
 import { visible } from "../visible.ts";
 import type { Deadline } from "./model.ts";
@@ -94,12 +94,4 @@ function useLeft(untilMs: number): number {
     return () => clearInterval(timer.current);
   }, []);
   return Math.max(0, untilMs - Date.now());
-}
-
-/** 65_000 → "1:05"; the last second is shown as one, so that 0:00 is the end. */
-export function clockLeft(ms: number): string {
-  const seconds = Math.ceil(ms / 1000);
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  const two = (value: number): string => String(value).padStart(2, "0");
-  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }

@@ -19,9 +19,10 @@ import type {
 const askEveryMs = 1000;
 /** While nothing comes: a node that starts anew takes some seconds. */
 const retryAfterMs = 2000;
-/** Figures of many rules are large, and the matrix changes with the world alone. */
 const figuresEach = 2;
-const matrixEach = 10;
+/** The matrix changes with the world alone, and figures of so many rules are a megabyte. */
+const seldomEach = 10;
+const manyRules = 2000;
 
 export interface Deadline {
   readonly generation: number;
@@ -122,8 +123,10 @@ export class PolicyModel {
       const isNew = isWhole || shown !== this.#shown || this.trouble !== undefined;
       await Promise.all([
         isNew ? this.#askDocuments(signal) : undefined,
-        isNew || round % figuresEach === 0 ? this.#askFigures(signal) : undefined,
-        isNew || this.matrix === undefined || round % matrixEach === 0 ? this.#askMatrix(signal) : undefined,
+        isNew || round % (this.rules.length > manyRules ? seldomEach : figuresEach) === 0
+          ? this.#askFigures(signal)
+          : undefined,
+        isNew || this.matrix === undefined || round % seldomEach === 0 ? this.#askMatrix(signal) : undefined,
       ]);
       this.#shown = shown;
       this.state = state;

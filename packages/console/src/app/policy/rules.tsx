@@ -84,7 +84,7 @@ function Line({ rule, index, view, onSelect }: LineProps) {
           <span class="mid">{path === "session" ? "sessions that apply policies" : "management"}</span>
         ) : (
           <>
-            {visible(policy)} <span class="dim">{visible(path)}</span>
+            {visible(policy)} <span class="dim">{visible(path.replace(/^spec\./, ""))}</span>
           </>
         )}
       </td>

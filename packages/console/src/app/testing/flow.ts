@@ -17,6 +17,7 @@ export function flow(change: Partial<Flow> = {}): Flow {
     netns: 1,
     interface: "eth0",
     verdict: "forwarded",
+    rule: null,
     bytes: { sent: 1000, received: 250 },
     packets: { sent: 2, received: 1 },
     tcpFlags: [],
