@@ -65,7 +65,10 @@ export const flowsErrors = {
     exit: 1,
   },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
-  X0_POLICY_TOO_LARGE: { when: "Policies need more entries than the kernel's table may hold.", exit: 1 },
+  X0_FLOWS_POLICY_TOO_LARGE: {
+    when: "Policies need more entries than the kernel's table may hold.",
+    exit: 1,
+  },
 } as const;
 
 export const flowsFail: Fail<typeof flowsErrors> = errorsOf(flowsErrors);

@@ -3,7 +3,7 @@ import { ANY_PEER } from "../tables.ts";
 
 /** Peers by number, each standing for the rules that select it. */
 export interface Cells {
-  /** @param rules ascending. @returns ANY_PEER for none. @throws X0_POLICY_TOO_LARGE */
+  /** @param rules ascending. @returns ANY_PEER for none. @throws X0_FLOWS_POLICY_TOO_LARGE */
   numberOf(rules: readonly number[]): number;
   readonly rulesOf: (peer: number) => readonly number[];
   /** From 1 on. */
@@ -24,7 +24,7 @@ export function createCells(maxMeetings: number): Cells {
         meetings += rules.length;
         if (meetings > maxMeetings) {
           throw flowsFail(
-            "X0_POLICY_TOO_LARGE",
+            "X0_FLOWS_POLICY_TOO_LARGE",
             `rules and the peers they select meet in more than ${maxMeetings} pairs`,
             { hint: "let fewer prefixes overlap, or name them in one rule" },
           );

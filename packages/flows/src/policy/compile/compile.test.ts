@@ -93,7 +93,7 @@ describe("many rules make few entries", () => {
   });
 
   test("more than the table may hold are refused", () => {
-    const code = "X0_POLICY_TOO_LARGE";
+    const code = "X0_FLOWS_POLICY_TOO_LARGE";
     expect(() => compile(policyOf(hosts(100)), worldOf(0), undefined, { maxEntries: 200 })).toThrow(
       expect.objectContaining({ code, message: "the policies need more than 200 entries" }),
     );

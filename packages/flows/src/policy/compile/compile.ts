@@ -43,7 +43,7 @@ interface UsedRule {
 
 /**
  * @param management undefined: nothing stays reachable on its account.
- * @throws X0_POLICY_TOO_LARGE
+ * @throws X0_FLOWS_POLICY_TOO_LARGE
  */
 export function compile(
   set: PolicySet,
@@ -154,7 +154,7 @@ function namesIn(rules: readonly UsedRule[]): UsedName[] {
 }
 
 function tooLarge(maxEntries: number) {
-  return flowsFail("X0_POLICY_TOO_LARGE", `the policies need more than ${maxEntries} entries`, {
+  return flowsFail("X0_FLOWS_POLICY_TOO_LARGE", `the policies need more than ${maxEntries} entries`, {
     hint: "name ranges of ports and prefixes that many rules share in one rule",
   });
 }

@@ -39,7 +39,7 @@ export interface EncodedTables {
   readonly automaton: Uint8Array;
 }
 
-/** @throws X0_POLICY_TOO_LARGE */
+/** @throws X0_FLOWS_POLICY_TOO_LARGE */
 export function encode({ peers, workloads, endpoints, rules, names }: Tables): EncodedTables {
   const count = peers.length + workloads.length + endpoints.length + rules.length;
   const keys = new Uint8Array(count * KEY_BYTES);

@@ -59,7 +59,7 @@ const mapped = new Uint8Array(16).fill(0xff, 10, 12);
 const everyIPv4: Prefix = { bytes: mapped, bits: 96 };
 const nothing: Selected = { base: ANY_PEER, added: [], removed: [], peer: ANY_PEER, wider: ANY_PEER };
 
-/** O(prefixes × log prefixes + pairs of a rule and a peer). @throws X0_POLICY_TOO_LARGE */
+/** O(prefixes × log prefixes + pairs of a rule and a peer). @throws X0_FLOWS_POLICY_TOO_LARGE */
 export function partitionPeers(options: PartitionOptions): Pick<Tables, "peers" | "workloads"> {
   const { rules, identities, cells, marksNodes, minSaving, sources } = options;
   const points = placePoints(options);

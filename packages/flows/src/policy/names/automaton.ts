@@ -37,7 +37,7 @@ interface Node {
 
 /**
  * @returns states of STATE_BYTES each, or none where there are no names.
- * @throws X0_POLICY_TOO_LARGE
+ * @throws X0_FLOWS_POLICY_TOO_LARGE
  */
 export function nameAutomaton(names: readonly NameEntry[]): Uint8Array {
   if (names.length === 0) return new Uint8Array(0);
@@ -54,9 +54,13 @@ export function nameAutomaton(names: readonly NameEntry[]): Uint8Array {
     if (known !== undefined) return known;
     members += sorted.length;
     if (states.length >= MOST_STATES || members > MOST_MEMBERS)
-      throw flowsFail("X0_POLICY_TOO_LARGE", `the names need more than ${MOST_STATES} states to be matched`, {
-        hint: "write fewer patterns that have several stars in one label",
-      });
+      throw flowsFail(
+        "X0_FLOWS_POLICY_TOO_LARGE",
+        `the names need more than ${MOST_STATES} states to be matched`,
+        {
+          hint: "write fewer patterns that have several stars in one label",
+        },
+      );
     numbers.set(key, states.length);
     return states.push({ members: sorted, from, by }) - 1;
   };
@@ -92,7 +96,7 @@ export function nameAutomaton(names: readonly NameEntry[]): Uint8Array {
     if (peers.length > MOST_PEERS) {
       const name = spell(states, state);
       throw flowsFail(
-        "X0_POLICY_TOO_LARGE",
+        "X0_FLOWS_POLICY_TOO_LARGE",
         `${peers.length} names and patterns select ${name}, at most ${MOST_PEERS} may`,
         { hint: "leave out names that a pattern selects as well" },
       );

@@ -31,7 +31,7 @@ export interface Surroundings {
   readonly netns?: number;
 }
 
-/** @throws what is wrong with the files, X0_FLOWS_INVALID_FILTER, X0_FLOWS_REPLAY_ENDED, X0_POLICY_TOO_LARGE */
+/** @throws what is wrong with the files, X0_FLOWS_INVALID_FILTER, X0_FLOWS_REPLAY_ENDED, X0_FLOWS_POLICY_TOO_LARGE */
 export async function rehearsalOf(
   { config, recorded, documents, world, nowMs, running = runningOwners, netns = ownNetns() }: Surroundings,
   { files, alone, management, since, until, top }: RehearseBody,
