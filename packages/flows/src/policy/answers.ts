@@ -2,8 +2,10 @@
 import { formatAddress } from "../address.ts";
 import type { EnforcementFigures } from "./enforce/contract.ts";
 import type { PolicySet, PolicySpec, World } from "./model.ts";
+import type { AdmittedAddress } from "./names/contract.ts";
+import type { NameStore } from "./names/name-store.ts";
 import type { Held, RepositoryStatus } from "./repository.ts";
-import type { DocumentAnswer, ListAnswer, RuleFiguresAnswer, StateAnswer } from "./schema.ts";
+import type { AdmittedAnswer, DocumentAnswer, ListAnswer, RuleFiguresAnswer, StateAnswer } from "./schema.ts";
 import { selectedBy } from "./selected.ts";
 import type { RuleContent, StoredDocument } from "./store/store.ts";
 
@@ -93,6 +95,42 @@ function sectionsOf({ ingress, egress }: PolicySpec): DocumentAnswer["sections"]
     const { path, rules, defaultDeny } = section;
     return [{ path, direction, rules: rules.length, defaultDeny }];
   });
+}
+
+/** Those whose name is known, by address. */
+export function admittedAnswer(
+  addresses: readonly AdmittedAddress[],
+  names: Pick<NameStore, "selectorOf">,
+): AdmittedAnswer[] {
+  return addresses
+    .flatMap(({ address, peers }) =>
+      peers.flatMap(({ peer, untilMs }): AdmittedAnswer[] => {
+        const selector = names.selectorOf(peer);
+        if (selector === undefined) return [];
+        const { kind, text } = selector;
+        return [{ kind, name: text, address: formatAddress(address), until: iso(untilMs) }];
+      }),
+    )
+    .sort((a, b) => (a.name + a.address < b.name + b.address ? -1 : 1));
+}
+
+/** Whether a document selects somebody by this name. */
+export function selectsName(
+  { kind, name }: Pick<StoredDocument, "kind" | "name">,
+  set: PolicySet | undefined,
+  selector: Pick<AdmittedAnswer, "kind" | "name">,
+): boolean {
+  const policy = set?.policies.find((one) => one.kind === kind && one.name === name);
+  const peers = policy?.specs.flatMap(
+    ({ egress }) => egress?.rules.flatMap((rule) => rule.peers ?? []) ?? [],
+  );
+  return (
+    peers?.some(
+      (peer) =>
+        (peer.kind === "name" && selector.kind === "name" && peer.name === selector.name) ||
+        (peer.kind === "pattern" && selector.kind === "pattern" && peer.pattern === selector.name),
+    ) ?? false
+  );
 }
 
 /** Those whose rule is known; the most packets first. */

@@ -32,6 +32,10 @@ export function createPolicyMetrics(metrics: Metrics, mostSeries = MOST_SERIES):
   const unremembered = metrics.counter(policyMetrics.unremembered);
   const related = metrics.counter(policyMetrics.related);
   const connections = metrics.gauge(policyMetrics.connections);
+  const nameMessages = metrics.counter(policyMetrics.nameMessages);
+  const nameAddresses = metrics.gauge(policyMetrics.nameAddresses);
+  const nameAddressesFull = metrics.counter(policyMetrics.nameAddressesFull);
+  const nameEncrypted = metrics.gauge(policyMetrics.nameEncrypted);
   /** Series that exist; a rule that once had its own keeps it. */
   const known = new Set<string>();
   const named = (rule: Named, decision: string): Named => {
@@ -54,6 +58,12 @@ export function createPolicyMetrics(metrics: Metrics, mostSeries = MOST_SERIES):
       unremembered.setTotal({}, figures.unremembered);
       related.setTotal({}, figures.related);
       connections.set({}, figures.connections);
+      const { queries, answers, strangers, unasked, malformed, full, addresses, encrypted } = figures.names;
+      const messages = { query: queries, answer: answers, stranger: strangers, unasked, malformed };
+      for (const [kind, count] of Object.entries(messages)) nameMessages.setTotal({ kind }, count);
+      nameAddresses.set({}, addresses);
+      nameAddressesFull.setTotal({}, full);
+      nameEncrypted.set({}, encrypted);
       const sums = new Map<string, Sums & { readonly labels: Named & { readonly decision: string } }>();
       for (const { id, decision, ...counted } of figures.rules) {
         // One whose meaning is no longer kept.

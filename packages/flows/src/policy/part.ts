@@ -19,6 +19,8 @@ import { type PolicyConfig, policyConfigSchema } from "./config.ts";
 import type { PolicyReader } from "./documents.ts";
 import { enforcementService, enforcementSettings } from "./enforce/service.ts";
 import { createPolicyMetrics } from "./metrics.ts";
+import type { NameFigures } from "./names/contract.ts";
+import { nameFeature } from "./names/feature.ts";
 import type { NameStore } from "./names/name-store.ts";
 import { rehearsalRoutes } from "./rehearse/routes.ts";
 import { recordedTraffic } from "./rehearse/service.ts";
@@ -70,6 +72,8 @@ function createPolicyPart({
   let timer: NodeJS.Timeout | undefined;
   let round: Promise<void> = Promise.resolve();
   let rounds = 0;
+  /** As of the latest look. */
+  let nameFigures: NameFigures | undefined;
 
   const opened = (): NonNullable<typeof running> => {
     if (running !== undefined) return running;
@@ -79,6 +83,7 @@ function createPolicyPart({
     const { repository, store } = opened();
     const counted = rounds++ % FIGURES_EACH === 0 ? await repository.figures() : undefined;
     figures.take(stateAnswer(repository.status(), counted), counted, store.ruleOf);
+    nameFigures = counted?.names ?? nameFigures;
   };
   /** One round at a time, each a while after the one before. */
   const follow = (): void => {
@@ -135,7 +140,7 @@ function createPolicyPart({
       ended?.store.close();
       ended?.names.close();
     },
-    health: () => healthOf(running?.repository.status()),
+    health: () => healthOf(running?.repository.status(), nameFigures),
     routes: [
       ...policyRoutes({ config, opened }),
       ...rehearsalRoutes({
@@ -148,7 +153,7 @@ function createPolicyPart({
   };
 }
 
-function healthOf(status: RepositoryStatus | undefined): Health {
+function healthOf(status: RepositoryStatus | undefined, names: NameFigures | undefined): Health {
   const name = "enforcement";
   if (status === undefined)
     return { state: "off", features: [{ name, state: "off", reason: "it has not started" }] };
@@ -158,7 +163,11 @@ function healthOf(status: RepositoryStatus | undefined): Health {
   const audit = documents.filter((document) => document.audit).length;
   const count = `${documents.length} ${documents.length === 1 ? "document" : "documents"}`;
   const feature = featureOf();
-  return { state: feature.state, features: [feature] };
+  const hasNames = (shown?.compiled?.tables.automaton.length ?? 0) > 0;
+  if (off !== undefined || !hasNames || names === undefined)
+    return { state: feature.state, features: [feature] };
+  const named = nameFeature(names);
+  return { state: feature.state === "on" ? named.state : feature.state, features: [feature, named] };
 
   function featureOf(): Feature {
     if (off !== undefined)

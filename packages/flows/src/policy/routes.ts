@@ -1,10 +1,18 @@
 import type { Connection, Route } from "@x0tta6bl4/core";
 import type { z } from "zod";
 import { flowsFail } from "../errors.ts";
-import { documentAnswer, figuresAnswer, listAnswer, stateAnswer } from "./answers.ts";
+import {
+  admittedAnswer,
+  documentAnswer,
+  figuresAnswer,
+  listAnswer,
+  selectsName,
+  stateAnswer,
+} from "./answers.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { Tuple } from "./enforce/contract.ts";
 import { exitOf } from "./language/problem.ts";
+import type { NameStore } from "./names/name-store.ts";
 import type { Repository } from "./repository.ts";
 import {
   APPLY_BYTES,
@@ -21,6 +29,7 @@ import {
   listSchema,
   matrixQuerySchema,
   matrixSchema,
+  namesSchema,
   settledSchema,
   stateSchema,
   type WholeDocument,
@@ -35,7 +44,7 @@ const SHOWN_GENERATIONS = 100;
 interface PolicySources {
   readonly config: PolicyConfig;
   /** @throws X0_FLOWS_POLICY_OFF */
-  opened(): { readonly repository: Repository; readonly store: PolicyStore };
+  opened(): { readonly repository: Repository; readonly store: PolicyStore; readonly names: NameStore };
 }
 
 export function policyRoutes({ config, opened }: PolicySources): readonly Route[] {
@@ -81,6 +90,21 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       async handle() {
         const { repository, store } = opened();
         return { rules: figuresAnswer(await repository.figures(), store.ruleOf) };
+      },
+    },
+    {
+      kind: "json",
+      method: "GET",
+      path: `${path}/names`,
+      summary: "The addresses that are admitted by names, and what became of queries and answers",
+      response: namesSchema,
+      async handle() {
+        const { repository, names } = opened();
+        const figures = await repository.figures();
+        return {
+          admitted: admittedAnswer(await repository.admitted(), names),
+          figures: figures?.names ?? null,
+        };
       },
     },
     {
@@ -225,7 +249,7 @@ function isLoopback(ip: string): boolean {
 }
 
 async function whole(
-  { repository, store }: ReturnType<PolicySources["opened"]>,
+  { repository, store, names }: ReturnType<PolicySources["opened"]>,
   { name, kind }: z.infer<typeof documentQuerySchema>,
 ): Promise<WholeDocument> {
   const status = repository.status();
@@ -242,5 +266,8 @@ async function whole(
     ...documentAnswer(document, held, status),
     text: document.text,
     figures: figures.filter(({ policy }) => policy === name),
+    admitted: admittedAnswer(await repository.admitted(), names).filter((one) =>
+      selectsName(document, held.compiled?.set, one),
+    ),
   };
 }

@@ -130,9 +130,36 @@ export const documentQuerySchema = z.object({
   kind: z.string().optional().describe("where several kinds have a document of this name"),
 });
 
+const admittedSchema = z.object({
+  kind: z.enum(["name", "pattern"]),
+  name: z.string().describe("matchName or matchPattern"),
+  address: z.string().describe("that an answer gave for it"),
+  until: z.iso.datetime().describe("connections that are open then keep it longer"),
+});
+export type AdmittedAnswer = z.infer<typeof admittedSchema>;
+
+export const namesSchema = z.object({
+  admitted: z.array(admittedSchema),
+  figures: z
+    .object({
+      queries: z.number().int().describe("for selected names, to resolvers"),
+      answers: z.number().int().describe("to these"),
+      admitted: z.number().int().describe("addresses, each time that one was"),
+      strangers: z.number().int().describe("queries for selected names to others than policy.resolvers"),
+      unasked: z.number().int().describe("answers for selected names that belong to no query"),
+      malformed: z.number().int().describe("answers that cannot be read to their end"),
+      full: z.number().int().describe("addresses without room, or with too many names"),
+      addresses: z.number().int().describe("that are admitted"),
+      encrypted: z.number().int().describe("open connections to resolvers over TLS or HTTPS"),
+    })
+    .nullable()
+    .describe("since the agent's start; null where nothing is enforced"),
+});
+
 export const wholeDocumentSchema = documentSchema.extend({
   text: z.string(),
   figures: z.array(ruleFiguresSchema),
+  admitted: z.array(admittedSchema).describe("addresses by the names that it selects"),
 });
 export type WholeDocument = z.infer<typeof wholeDocumentSchema>;
 

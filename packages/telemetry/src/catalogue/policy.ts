@@ -79,4 +79,28 @@ export const policyMetrics = {
     help: "Allowed connections that the kernel remembers.",
     labels: [],
   },
+  nameMessages: {
+    name: "x0tta6bl4_policy_name_messages_total",
+    type: "counter",
+    help: "DNS messages for names that policies select: query and answer of resolvers; stranger (a query to another server), unasked (an answer without a query), malformed.",
+    labels: ["kind"],
+  },
+  nameAddresses: {
+    name: "x0tta6bl4_policy_name_addresses",
+    type: "gauge",
+    help: "Addresses that are admitted because an answer gave them for a selected name.",
+    labels: [],
+  },
+  nameAddressesFull: {
+    name: "x0tta6bl4_policy_name_addresses_without_room_total",
+    type: "counter",
+    help: "Addresses of selected names that found no room in the kernel, or already have eight names.",
+    labels: [],
+  },
+  nameEncrypted: {
+    name: "x0tta6bl4_policy_name_encrypted_connections",
+    type: "gauge",
+    help: "Open connections to resolvers over TLS or HTTPS, whose answers cannot be seen; counted while names are in force.",
+    labels: [],
+  },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;

@@ -1,6 +1,11 @@
 import { type CliContext, jsonLine, printable, table } from "@x0tta6bl4/core";
 import { parsed } from "../../observe/agent.ts";
-import { type RuleFiguresAnswer, type WholeDocument, wholeDocumentSchema } from "../schema.ts";
+import {
+  type AdmittedAnswer,
+  type RuleFiguresAnswer,
+  type WholeDocument,
+  wholeDocumentSchema,
+} from "../schema.ts";
 import type { ShowFlags } from "./command.ts";
 import { selectsText } from "./list.ts";
 
@@ -18,12 +23,20 @@ export async function show(this: CliContext, flags: ShowFlags, name: string): Pr
   const text = isTerminal ? document.text.split("\n").map(printable).join("\n") : document.text;
   this.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   if (document.figures.length > 0) this.stderr.write(figuresTable(document.figures));
+  if (document.admitted.length > 0) this.stderr.write(admittedTable(document.admitted));
 }
 
 function headText({ kind, name, audit, selects, applied }: WholeDocument): string {
   const mode = audit ? "in audit" : "enforced";
   const selected = selects === null ? "" : `, selects ${selectsText(selects)}`;
   return printable(`${kind} ${name}: ${mode}${selected}, applied ${applied}`).concat("\n");
+}
+
+function admittedTable(admitted: readonly AdmittedAnswer[]): string {
+  return table(
+    ["NAME", "ADDRESS", "ADMITTED UNTIL"],
+    admitted.map(({ name, address, until }) => [name, address, until]),
+  );
 }
 
 export function figuresTable(figures: readonly RuleFiguresAnswer[], withPolicy = false): string {

@@ -27,7 +27,7 @@ export interface Connections {
    * @param isActive whether a flow is, by the two words of its id; 0 for one that has none yet.
    * @param ages in ticks since the latest verdict: how far it may be ahead of what is known of its flow, and how long
    * one may be silent that has no flow yet.
-   * @param note what stays, by where its key begins.
+   * @param note what lives, by where its key begins.
    */
   sweep(
     isActive: (low: number, high: number) => boolean,
@@ -93,10 +93,9 @@ export function openConnections(libc: Libc, map: number): Connections {
           const age = (nowTicks - (valueWords[at + connectionLayout.last / 4] as number)) | 0;
           const flow = at + connectionLayout.flow / 4;
           const [low, high] = [valueWords[flow] as number, valueWords[flow + 1] as number];
-          if (low === 0 && high === 0 ? age <= idle : age <= grace || isActive(low, high)) {
-            note(keyWords, index * KEY_WORDS);
-            continue;
-          }
+          const isLive = low === 0 && high === 0 ? age <= idle : isActive(low, high);
+          if (isLive) note(keyWords, index * KEY_WORDS);
+          if (isLive || age <= grace) continue;
           for (let word = 0; word < KEY_WORDS; word++)
             gone.push(keyWords[index * KEY_WORDS + word] as number);
         }

@@ -8,7 +8,7 @@ import { parseAddress } from "../../address.ts";
 import { decode } from "../compile/encode.ts";
 import { policyConfigSchema } from "../config.ts";
 import { createReader } from "../documents.ts";
-import { openNameStore } from "../names/name-store.ts";
+import { type NameStore, openNameStore } from "../names/name-store.ts";
 import { type ApplyRequest, createRepository, type Repository } from "../repository.ts";
 import { openPolicyStore, type PolicyStore } from "../store/store.ts";
 import { ruleClass } from "../tables.ts";
@@ -42,6 +42,7 @@ export const request = (text: string, also: Partial<ApplyRequest> = {}): ApplyRe
 export interface Fixture {
   readonly repository: Repository;
   readonly store: PolicyStore;
+  readonly names: NameStore;
   readonly kernel: MemoryEnforcement;
   readonly logged: string[];
   /** Ports that are allowed by what judges now, of all policies; undefined where nothing judges. */
@@ -75,6 +76,7 @@ export async function openRepository(
   const host = { addresses: ["10.0.0.1"] };
   const fixture: Fixture = {
     store,
+    names,
     kernel,
     logged,
     host,
