@@ -19,10 +19,18 @@ export function askRecorded(channel: () => Channel<RecordingContract>): Recorded
   let replays = 0;
   const whileWanted = async <T>(signal: AbortSignal, work: (id: number) => Promise<T>): Promise<T> => {
     const id = ++replays;
-    const end = (): void => void channel().call("stopReplay", id);
+    const end = async (): Promise<void> => {
+      try {
+        await channel().call("stopReplay", id);
+      } catch {
+        // The thread is gone, and the replay with it.
+      }
+    };
     signal.addEventListener("abort", end, { once: true });
     try {
-      return await work(id);
+      const answer = work(id);
+      if (signal.aborted) await end();
+      return await answer;
     } finally {
       signal.removeEventListener("abort", end);
     }

@@ -152,6 +152,15 @@ async function rulesOf(flows: readonly Flow[], options = exact, publicAddresses 
   return body.replace(/ {4}# .*\n/g, "").replace(/\s+/g, " ");
 }
 
+test("a rule tells its last flow, in whatever order flows come", async () => {
+  const flows = [1, 2, 3].map(() => inward("203.0.113.5", 443));
+  const [first, second, third] = flows as [Flow, Flow, Flow];
+  using recorded = recordedFlows([first, third, second]);
+  const world = labelled(smallWorld);
+  const { yaml } = suggest(await needsOf(recorded, world), world, exact);
+  expect(yaml).toContain(`# 3 flows, the last at ${third.end}\n    - fromCIDR:`);
+});
+
 test("addresses of a whole prefix are one, others stay apart", async () => {
   const hosts = [0, 1, 2, 3, 5];
   const text = await rulesOf(hosts.map((host) => outward(`203.0.113.${host}`, 443)));
