@@ -3,6 +3,7 @@ import { type Channel, type ServiceKey, serviceKey } from "@x0tta6bl4/core";
 import type { ReplayRange } from "../../history/replay.ts";
 import type { RecordingContract } from "../../recording/contract.ts";
 import type { Needs, NeedsRequest, Rehearsed, RehearseRequest } from "./contract.ts";
+import { replayEnded } from "./replays.ts";
 import type { Owner } from "./workloads.ts";
 
 /** Each ends with X0_FLOWS_REPLAY_ENDED when its signal aborts. @throws X0_FLOWS_OFF, X0_FLOWS_NO_HISTORY */
@@ -18,6 +19,7 @@ export const recordedTraffic: ServiceKey<RecordedTraffic> = serviceKey("flows.re
 export function askRecorded(channel: () => Channel<RecordingContract>): RecordedTraffic {
   let replays = 0;
   const whileWanted = async <T>(signal: AbortSignal, work: (id: number) => Promise<T>): Promise<T> => {
+    if (signal.aborted) throw replayEnded();
     const id = ++replays;
     const end = async (): Promise<void> => {
       try {
@@ -28,9 +30,7 @@ export function askRecorded(channel: () => Channel<RecordingContract>): Recorded
     };
     signal.addEventListener("abort", end, { once: true });
     try {
-      const answer = work(id);
-      if (signal.aborted) await end();
-      return await answer;
+      return await work(id);
     } finally {
       signal.removeEventListener("abort", end);
     }
