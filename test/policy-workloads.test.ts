@@ -18,7 +18,9 @@ const settings = ["flows.hubble_listen=off", "flows.hubble_relay_listen=off"];
 
 beforeEach((context) => requireKernel(context, "netns", "bpf", "btf", "cgroup2"));
 
-test("a unit is reached where its policy allows it, other processes as before", { timeout: 90_000 }, async () => {
+test("a unit is reached where its policy allows it, other processes as before", {
+  timeout: 90_000,
+}, async () => {
   await using client = await createNamespace();
   await using server = await createNamespace();
   const [left, right] = await connect(client, server);
@@ -28,13 +30,14 @@ test("a unit is reached where its policy allows it, other processes as before", 
   mkdirSync(folder);
   const inUnit: Place = { enter: (command) => within(folder, command) };
   await using agent = await startAgent({ places: server, settings });
-  const x0 = (...argv: string[]) => runX0(["policy", ...argv, "--data-dir", agent.folder], { places: server });
+  const x0 = (...argv: string[]) =>
+    runX0(["policy", ...argv, "--data-dir", agent.folder], { places: server });
   const file = join(agent.folder, "policy.yaml");
   await writeFile(file, policy(unit, left.ipv4));
   const reaches = async (port: number): Promise<boolean> => {
-    const { stdout } = await client.exec(["sh", "-c", `timeout 1 ${connectTo(right.ipv4, port)}; echo $?`]).then(
-      (text) => ({ stdout: text }),
-    );
+    const { stdout } = await client
+      .exec(["sh", "-c", `timeout 1 ${connectTo(right.ipv4, port)}; echo $?`])
+      .then((text) => ({ stdout: text }));
     return stdout.trim().endsWith("0");
   };
   try {

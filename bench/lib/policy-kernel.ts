@@ -148,11 +148,8 @@ async function cutoff(
 const hear = `const socket = require("node:dgram").createSocket("udp4");
 let count = 0, last = 0n;
 socket.on("message", () => { count++; last = process.hrtime.bigint(); });
-process.on("SIGUSR2", () => console.log(count, last));
-socket.bind(${PORT}, () => console.log("listening"));`.replace(
-  "console.log(count, last)",
-  "console.log(`${count} ${last}`)",
-);
+process.on("SIGUSR2", () => console.log([count, last].join(" ")));
+socket.bind(${PORT}, () => console.log("listening"));`;
 
 function send(address: string): string {
   return `const socket = require("node:dgram").createSocket("udp4");

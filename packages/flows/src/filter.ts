@@ -8,7 +8,7 @@ import { protocolNumber } from "./protocols.ts";
 /** What a filter looks at; a `Flow` is one. What is left out is unknown, and matches no filter that asks for it. */
 export interface FlowFacts
   extends Pick<Flow, "protocol" | "start" | "end" | "process" | "peerProcess">,
-    Partial<Pick<Flow, "id" | "tls" | "drops">> {
+    Partial<Pick<Flow, "id" | "tls" | "drops" | "verdict">> {
   readonly source: Omit<Flow["source"], "name"> & Partial<Pick<Flow["source"], "name">>;
   readonly destination: Omit<Flow["destination"], "name"> & Partial<Pick<Flow["destination"], "name">>;
 }
@@ -67,6 +67,7 @@ export function compileFilter(query: FlowFilter, nowMs: number): (flow: FlowFact
     const wanted = query.dropped === "true";
     tests.push((flow) => (flow.drops != null) === wanted);
   }
+  if (query.verdict !== undefined) tests.push((flow) => flow.verdict === query.verdict);
   if (query.id !== undefined) tests.push((flow) => flow.id === query.id);
   if (query.since !== undefined) {
     const since = requireMoment("since", query.since, nowMs);

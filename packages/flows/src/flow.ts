@@ -142,6 +142,7 @@ export const flowQuerySchema = z.object({
     .optional()
     .describe("name of either side, or the TLS server's; *.example.org for all below"),
   dropped: z.enum(["true", "false"]).optional().describe("only flows with packets that the kernel dropped"),
+  verdict: z.enum(verdicts).optional().describe("only flows that policy decided so about"),
   id: z.string().optional().describe("only this flow"),
   since: z.string().optional().describe("15m, 2h or an ISO 8601 time; flows with a packet since then"),
   until: z.string().optional().describe("likewise; flows that began before then"),

@@ -40,6 +40,7 @@ const followQuerySchema = flowQuerySchema
     container: true,
     name: true,
     dropped: true,
+    verdict: true,
   })
   .extend({
     updates: z.enum(["true", "false"]).default("false").describe("also tell changes of running flows"),

@@ -2,9 +2,12 @@
  * What the sketch of a block has of its rows, and what a query wants it to have. Both sides stand here: a key that only
  * one of them has would hide rows.
  */
+
 import { isMappedIPv4 } from "../address.ts";
 import { type AddressPrefix, parseAddressPrefix, requireName, requireProtocol } from "../filter.ts";
 import type { FlowQuery } from "../flow.ts";
+import { verdictOf } from "../recording/record.ts";
+import { verdicts } from "../verdicts.ts";
 import { column, type Rows } from "./columns.ts";
 import type { Dictionaries } from "./dictionaries.ts";
 import {
@@ -23,10 +26,14 @@ import {
   type SketchKey,
   serviceKey,
   unitKey,
+  verdictKey,
 } from "./sketch.ts";
 
 /** Bits of 128; IPv4 is ::ffff:a.b.c.d. A longer prefix is looked for by this one. */
 const prefixBits = { ipv4: 112, ipv6: 48 } as const;
+
+/** Those that a sketch tells. */
+const judged = [verdicts.indexOf("audit"), verdicts.indexOf("dropped")];
 
 /** Indexes into dictionaries that a block needs. */
 interface Used {
@@ -46,6 +53,9 @@ export function keysOfRows(rows: Rows, from: number, to: number, used: Used, all
   keys.push(...serviceKeys(rows, from, to));
   const drops = rows.columns[column.drops] as Float64Array;
   if (drops.subarray(from, to).some((count) => count > 0)) keys.push(droppedKey);
+  const kinds = (rows.columns[column.kind] as Float64Array).subarray(from, to);
+  for (const verdict of judged)
+    if (kinds.some((kind) => verdictOf(kind) === verdict)) keys.push(verdictKey(verdict));
   return keys;
 }
 
@@ -90,6 +100,7 @@ function serviceKeys({ columns }: Rows, from: number, to: number): SketchKey[] {
 /** What a sketch must have, where a row matches. @throws X0_FLOWS_INVALID_FILTER */
 export function keysOfQuery(query: Omit<FlowQuery, "limit">, form: SketchForm): SketchKey[] {
   const { ip, port, process, unit, container, name, dropped } = query;
+  const verdict = query.verdict === undefined ? 0 : verdicts.indexOf(query.verdict);
   const prefix = ip === undefined ? undefined : parseAddressPrefix(ip);
   const protocol = query.protocol === undefined ? undefined : requireProtocol(query.protocol);
   const keys = [
@@ -102,6 +113,8 @@ export function keysOfQuery(query: Omit<FlowQuery, "limit">, form: SketchForm): 
     container === undefined ? undefined : containerKey(container),
     name === undefined ? undefined : nameKey(requireName(name).replace(/^\*/, "")),
     dropped === "true" ? droppedKey : undefined,
+    // Nearly all are forwarded; files of before policies hold no others.
+    verdict === 0 ? undefined : verdictKey(verdict),
   ];
   return keys.filter((key) => key !== undefined);
 }

@@ -2,6 +2,7 @@
  * The filters of flows on blocks: what `compileFilter` says of a flow, said of all rows of a block without making a
  * flow. Each test narrows a mask in a tight loop; dictionaries come first, since they are small and mostly say no.
  */
+
 import {
   containerTest,
   inPrefix,
@@ -14,6 +15,8 @@ import {
 } from "../filter.ts";
 import type { FlowProcess, FlowQuery } from "../flow.ts";
 import { protocolNumbers } from "../protocols.ts";
+import { verdictOf } from "../recording/record.ts";
+import { verdicts } from "../verdicts.ts";
 import { BLOCK_ROWS, type Block, type BlockSpan } from "./block.ts";
 import { column } from "./columns.ts";
 import { keysOfQuery } from "./keys.ts";
@@ -85,6 +88,10 @@ export function compileMatcher(query: Omit<FlowQuery, "limit">, nowMs: number): 
   if (query.dropped !== undefined) {
     const wanted = query.dropped === "true";
     tests.push((block, mask) => keep(mask, block.column(column.drops), (drops) => drops > 0 === wanted));
+  }
+  if (query.verdict !== undefined) {
+    const wanted = verdicts.indexOf(query.verdict);
+    tests.push((block, mask) => keep(mask, block.column(column.kind), (kind) => verdictOf(kind) === wanted));
   }
   if (query.port !== undefined) {
     const { port } = query;

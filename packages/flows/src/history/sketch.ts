@@ -70,6 +70,11 @@ export function containerKey(container: string): SketchKey {
 
 export const droppedKey: SketchKey = textKey("d", "");
 
+/** @param verdict index into `verdicts`. */
+export function verdictKey(verdict: number): SketchKey {
+  return textKey("v", String(verdict));
+}
+
 /** A name and all that it is below, each as a filter may ask for it. */
 export function nameKeys(name: string): SketchKey[] {
   const lower = name.toLowerCase();

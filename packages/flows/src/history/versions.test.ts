@@ -38,7 +38,12 @@ test.each<[Partial<FlowQuery>, number, number]>([
   history = open();
   const { flows } = await history.flows(flowQuerySchema.parse({ limit: 10_000, ...query }));
   expect(flows.length).toBe(count);
-  expect(crc32(JSON.stringify(flows))).toBe(checksum);
+  // There were no policies then.
+  const known = flows.map(({ rule, ...flow }) => {
+    expect(rule).toBeNull();
+    return flow;
+  });
+  expect(crc32(JSON.stringify(known))).toBe(checksum);
 });
 
 test("a file of a version to come is set aside and named, and another one begun", async () => {

@@ -95,7 +95,17 @@ async function history(context: CliContext, flags: ObserveFlags): Promise<Flow[]
   return flows.slice(0, most).reverse();
 }
 
-const filterKeys = ["ip", "port", "protocol", "process", "name", "unit", "container", "dropped"] as const;
+const filterKeys = [
+  "ip",
+  "port",
+  "protocol",
+  "process",
+  "name",
+  "unit",
+  "container",
+  "dropped",
+  "verdict",
+] as const;
 
 function filterOf(flags: ObserveFlags): Record<string, string> {
   const query: Record<string, string> = {};

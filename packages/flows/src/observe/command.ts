@@ -2,6 +2,7 @@ import { buildCommand } from "@stricli/core";
 import type { CliContext } from "@x0tta6bl4/core";
 import { captureCommand } from "../packets/command.ts";
 import { summaryCommand } from "../summary/command.ts";
+import { verdicts } from "../verdicts.ts";
 import { flowFilterFlags, integer, text } from "./flags.ts";
 
 export interface ObserveFlags {
@@ -14,6 +15,7 @@ export interface ObserveFlags {
   readonly unit?: string;
   readonly container?: string;
   readonly dropped?: "true" | "false";
+  readonly verdict?: (typeof verdicts)[number];
   readonly numeric: boolean;
   readonly last?: number;
   readonly since?: string;
@@ -51,6 +53,12 @@ TCP flags are F(IN) S(YN) R(ST) P(SH) A(CK) U(RG) E(CE) C(WR).`,
         values: ["true", "false"],
         optional: true,
         brief: "Only with packets that the kernel dropped, or only without",
+      },
+      verdict: {
+        kind: "enum",
+        values: verdicts,
+        optional: true,
+        brief: "Only what policy denied, would deny, or let pass",
       },
       numeric: {
         kind: "boolean",

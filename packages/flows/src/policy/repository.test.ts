@@ -153,7 +153,7 @@ test("what was pinned and nobody remembers ends with the next start", async () =
       tables,
       pin: true,
       rules: [],
-    workloads: [],
+      workloads: [],
       judgeLoopback: false,
       exempt: { id: 2, connections: [] },
     });

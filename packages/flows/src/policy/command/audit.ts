@@ -56,6 +56,7 @@ async function eachFlow(
   for (;;) {
     const query = {
       since,
+      verdict: "audit",
       last: String(mostFlows),
       limit: String(PAGE),
       ...(after === null ? {} : { after }),

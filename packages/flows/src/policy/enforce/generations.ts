@@ -4,7 +4,7 @@
  * falls back to the generation before by itself, whether this process lives or not.
  */
 
-import { policyStateLayout } from "../../generated/layout.ts";
+import { policyChoiceLayout, policyStateLayout } from "../../generated/layout.ts";
 import { attributes, command, mapAccess } from "../../kernel/bpf.ts";
 import { kernelError, type Libc, type Memory } from "../../kernel/libc.ts";
 import type { EncodedTables } from "../compile/encode.ts";
@@ -63,17 +63,17 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
   const read = (): { generation: number; previous: number; deadlineMs: number } => {
     const at = current();
     return {
-      generation: deadlines.getUint32(at, true),
-      previous: deadlines.getUint32(at + 4, true),
-      deadlineMs: Number(deadlines.getBigUint64(at + 8, true)) / 1e6,
+      generation: deadlines.getUint32(at + policyChoiceLayout.generation, true),
+      previous: deadlines.getUint32(at + policyChoiceLayout.previous, true),
+      deadlineMs: Number(deadlines.getBigUint64(at + policyChoiceLayout.deadlineNs, true)) / 1e6,
     };
   };
   const turn = (generation: number, previous: number, deadlineMs: number): void => {
     const next = 1 - (Atomics.load(words, policyStateLayout.current / 4) & 1);
     const at = choiceAt(next);
-    deadlines.setUint32(at, generation, true);
-    deadlines.setUint32(at + 4, previous, true);
-    deadlines.setBigUint64(at + 8, BigInt(Math.round(deadlineMs * 1e6)), true);
+    deadlines.setUint32(at + policyChoiceLayout.generation, generation, true);
+    deadlines.setUint32(at + policyChoiceLayout.previous, previous, true);
+    deadlines.setBigUint64(at + policyChoiceLayout.deadlineNs, BigInt(Math.round(deadlineMs * 1e6)), true);
     Atomics.store(words, policyStateLayout.current / 4, next);
   };
   const put = (outer: number, slot: number, inner: number): void => {
@@ -144,7 +144,7 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
 }
 
 function choiceAt(index: number): number {
-  return policyStateLayout.choices + index * 16;
+  return policyStateLayout.choices + index * policyChoiceLayout.size;
 }
 
 /** Emptying one that is empty would wait for the kernel's readers too. */

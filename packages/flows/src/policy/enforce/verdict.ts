@@ -1,7 +1,10 @@
 /** A verdict as the kernel side keeps it in a flow: VERDICT_* of bpf/types.h. */
+import { decision } from "../../generated/layout.ts";
 import type { Decision } from "../model.ts";
 
-const decisions = [undefined, "allow", "audit", "deny"] as const;
+const decisions: readonly (Decision | undefined)[] = Object.entries(decision)
+  .sort(([, a], [, b]) => a - b)
+  .map(([name]) => (name === "none" ? undefined : (name as Decision)));
 
 export interface KernelVerdict {
   /** Undefined where no policy was asked. */
