@@ -100,7 +100,9 @@ export const policyConfigSchema = z.object({
     .array(address)
     .max(64)
     .default([])
-    .describe("DNS servers whose answers teach the addresses of names; those of /etc/resolv.conf when empty"),
+    .describe(
+      "DNS servers whose answers teach the addresses of names; those of /etc/resolv.conf, and behind systemd-resolved, when empty",
+    ),
   names_min_ttl: z
     .number()
     .int()

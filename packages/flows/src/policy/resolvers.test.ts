@@ -6,12 +6,13 @@ import { formatAddress } from "../address.ts";
 import { policyConfigSchema } from "./config.ts";
 import { resolversOf } from "./resolvers.ts";
 
-function resolvers(text: string | undefined, configured: string[] = []): string[] {
+function resolvers(text: string | undefined, configured: string[] = [], behind?: string): string[] {
   const folder = mkdtempSync(join(tmpdir(), "x0-resolvers-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, "resolv.conf");
-  if (text !== undefined) writeFileSync(path, text);
-  return resolversOf(policyConfigSchema.parse({ resolvers: configured }), path).map(formatAddress);
+  const from = { system: join(folder, "resolv.conf"), upstream: join(folder, "upstream.conf") };
+  if (text !== undefined) writeFileSync(from.system, text);
+  if (behind !== undefined) writeFileSync(from.upstream, behind);
+  return resolversOf(policyConfigSchema.parse({ resolvers: configured }), from).map(formatAddress);
 }
 
 test("resolvers are those that are configured, else the system's", () => {
@@ -20,4 +21,13 @@ test("resolvers are those that are configured, else the system's", () => {
   expect(resolvers(text, ["192.0.2.53"])).toEqual(["192.0.2.53"]);
   expect(resolvers("nameserver nowhere\n")).toEqual([]);
   expect(resolvers(undefined)).toEqual(["127.0.0.1"]);
+});
+
+test("behind the stub of systemd-resolved are the servers that it asks", () => {
+  const stub = "nameserver 127.0.0.53\noptions edns0\n";
+  const upstream = "nameserver 10.0.0.53\nnameserver 10.0.0.54\n";
+  expect(resolvers(stub, [], upstream)).toEqual(["127.0.0.53", "10.0.0.53", "10.0.0.54"]);
+  expect(resolvers(stub)).toEqual(["127.0.0.53"]);
+  expect(resolvers("nameserver 10.0.0.1\n", [], upstream)).toEqual(["10.0.0.1"]);
+  expect(resolvers(stub, ["127.0.0.53"], upstream)).toEqual(["127.0.0.53"]);
 });

@@ -4,20 +4,31 @@ import type { PolicyConfig } from "./config.ts";
 
 /** resolv.conf(5) of the C library reads so many. */
 const MOST = 64;
+/** Where systemd-resolved listens. */
+const STUB = "127.0.0.53";
 
-/** Whose answers teach addresses of names: the configured ones, else those of /etc/resolv.conf. */
-export function resolversOf({ resolvers }: PolicyConfig, path = "/etc/resolv.conf"): Uint8Array[] {
-  const texts = resolvers.length > 0 ? resolvers : namedIn(path);
-  return texts.flatMap((text) => parseAddress(text) ?? []);
+const places = { system: "/etc/resolv.conf", upstream: "/run/systemd/resolve/resolv.conf" };
+
+/**
+ * Whose answers teach addresses of names: the configured ones, else those of /etc/resolv.conf. Where that is a stub of
+ * systemd-resolved, the servers that it asks besides: programs may reach it without DNS (nss-resolve).
+ */
+export function resolversOf({ resolvers }: PolicyConfig, from: Partial<typeof places> = {}): Uint8Array[] {
+  const { system, upstream } = { ...places, ...from };
+  // Without the file the C library asks the local host.
+  const own = resolvers.length > 0 ? resolvers : (namedIn(system) ?? ["127.0.0.1"]);
+  const asksOthers = resolvers.length === 0 && own.includes(STUB);
+  const texts = asksOthers ? [...own, ...(namedIn(upstream) ?? [])] : own;
+  return [...new Set(texts)].flatMap((text) => parseAddress(text) ?? []);
 }
 
-function namedIn(path: string): string[] {
+/** Undefined where it cannot be read. */
+function namedIn(path: string): string[] | undefined {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch {
-    // Without the file the C library asks the local host.
-    return ["127.0.0.1"];
+    return undefined;
   }
   return text
     .split("\n")
