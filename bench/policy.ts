@@ -159,7 +159,6 @@ function surroundingsOf(history: History, traffic: RecordTraffic): Surroundings 
     documents: [],
     world: worldOf(config, { addresses, workloads: [], names: () => [] }),
     nowMs: traffic.nowMs,
-    running: () => [],
     netns: 4_026_531_840,
   };
 }

@@ -2,8 +2,8 @@
 import type { FlowList } from "../../flow.ts";
 import type { ReplayRange } from "../../history/replay.ts";
 import type { Tables } from "../tables.ts";
+import type { Owner } from "../workloads/name.ts";
 import type { Unasked } from "./asked.ts";
-import type { Owner } from "./workloads.ts";
 
 interface Replaying extends ReplayRange {
   /** What `stopReplay` ends it by. */
@@ -16,8 +16,8 @@ interface Replaying extends ReplayRange {
 
 export interface RehearseRequest extends Replaying {
   readonly tables: Tables;
-  /** Endpoints by the unit or container of their processes. */
-  readonly workloads: readonly { readonly key: string; readonly endpoint: number }[];
+  /** Endpoints by name. */
+  readonly workloads: readonly { readonly name: string; readonly endpoint: number }[];
   /** Most groups in the answer. */
   readonly top: number;
 }
@@ -66,7 +66,7 @@ export interface Rehearsed {
   readonly groups: readonly DenialGroup[];
   /** Groups told have at most this much too few flows: memory for them is bounded. */
   readonly missing: number;
-  /** Keys of workloads with a flow in the time. */
+  /** Names of workloads with a flow in the time. */
   readonly seen: readonly string[];
 }
 
@@ -79,7 +79,7 @@ export interface NeedsRequest extends Replaying {
 
 /** Flows of one subject, direction, service and peer. */
 export interface Need {
-  /** Key of a workload, empty for the node. */
+  /** Name of a workload, empty for the node. */
   readonly subject: string;
   readonly isEgress: boolean;
   readonly protocol: number;

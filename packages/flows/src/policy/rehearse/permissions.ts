@@ -28,7 +28,7 @@ export type Service =
   | { readonly kind: "port"; readonly protocol: PolicyProtocol; readonly port: number | undefined };
 
 export interface Permission {
-  /** Key of a workload, empty for the node. */
+  /** Name of a workload, empty for the node. */
   readonly subject: string;
   readonly isEgress: boolean;
   readonly peer: Peer;

@@ -5,10 +5,11 @@
 import { formatAddress, isMappedIPv4 } from "../../address.ts";
 import type { History } from "../../history/history.ts";
 import { heavyHitters } from "../../summary/heavy-hitters.ts";
+import { type Owner, workloadName } from "../workloads/name.ts";
 import { type Asked, ask, cameToSomething, type Unasked, unasked } from "./asked.ts";
 import type { LeftOut, Need, Needs, NeedsRequest } from "./contract.ts";
 import { replayEnded } from "./replays.ts";
-import { isLasting, MOST_WORKLOADS, type Owner, workloadKey } from "./workloads.ts";
+import { isSubject, MOST_WORKLOADS, ownersByCgroup } from "./workloads.ts";
 
 /** Peers of one service that are asked for without a name; beyond them all of the world is told. */
 const MOST_ADDRESSES = 1024;
@@ -43,6 +44,7 @@ export async function recordedNeeds(
   const subjects = new Map<string, Owner>();
   /** Of numbers of addresses. */
   const texts = new Map<number, string>();
+  const ownersOf = ownersByCgroup();
   const passed = Object.fromEntries(unasked.map((why) => [why, 0])) as Record<Unasked, number>;
   const leftOut = heavyHitters<{ flows: number }, Omit<LeftOut, "flows">>(1024, (before) => before);
   const asked = {} as Asked;
@@ -153,13 +155,14 @@ export async function recordedNeeds(
       }
       flows++;
       add("", flow.endMs);
-      if (process === null || !isLasting(process)) return;
-      const key = workloadKey(process) as string;
-      if (!subjects.has(key)) {
+      const subject = process === null ? undefined : ownersOf(process).find(isSubject);
+      if (subject === undefined) return;
+      const name = workloadName(subject);
+      if (!subjects.has(name)) {
         if (subjects.size >= MOST_WORKLOADS) return;
-        subjects.set(key, { unit: process.unit, container: process.container });
+        subjects.set(name, subject);
       }
-      add(key, flow.endMs);
+      add(name, flow.endMs);
     },
     () => texts.clear(),
     signal,

@@ -26,7 +26,6 @@ function surroundings({ history }: Recorded, more: Partial<Surroundings> = {}): 
     documents: [],
     world: { ...smallWorld, workloads: [] },
     nowMs: trafficMs + 3_600_000,
-    running: () => [],
     netns,
     ...more,
   };
@@ -35,7 +34,7 @@ function surroundings({ history }: Recorded, more: Partial<Surroundings> = {}): 
 const body = (text: string, more: object = {}) =>
   rehearseBodySchema.parse({ since: "2h", files: [{ name: "test.yaml", text }], ...more });
 
-const web = testProcess({ comm: "nginx", unit: "nginx.service" });
+const web = testProcess({ comm: "nginx", cgroup: null, unit: "nginx.service" });
 const https = (unit: string) => testFlow({ netns, process: { ...web, unit }, start: iso(1), end: iso(2) });
 function iso(seconds: number): string {
   return new Date(trafficMs + seconds * 1000).toISOString();
@@ -43,10 +42,11 @@ function iso(seconds: number): string {
 
 test("workloads that run and were not met are told, and whether the policies select them", async () => {
   using recorded = recordedFlows([https("nginx.service")]);
-  const running = () =>
-    ["nginx.service", "quiet.service", "other.service"].map((unit) => ({ unit, container: null }));
+  const workloads = ["nginx.service", "other.service", "quiet.service", "session-1.scope"].map(
+    (unit, index) => ({ endpoint: index + 7, name: unit, labels: { unit } }),
+  );
   const { unseen, judged, denied } = await rehearsalOf(
-    surroundings(recorded, { running }),
+    surroundings(recorded, { world: { ...smallWorld, workloads } }),
     body(policy("a", "{matchLabels: {unit: quiet.service}}", 443)),
     signal,
   );

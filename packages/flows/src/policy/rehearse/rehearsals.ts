@@ -8,15 +8,15 @@ import type { PolicyConfig } from "../config.ts";
 import { createReader } from "../documents.ts";
 import { selectsEndpoint } from "../evaluate.ts";
 import { managementOf } from "../management.ts";
-import { NODE_ENDPOINT, type PolicySet, type World } from "../model.ts";
+import { type Labels, NODE_ENDPOINT, type PolicySet, type World } from "../model.ts";
 import { resolversOf } from "../resolvers.ts";
 import type { StoredDocument } from "../store/store.ts";
+import { workloadLabels } from "../workloads/registry.ts";
 import { coveredHours } from "./covered.ts";
-import { runningOwners } from "./running.ts";
 import type { Rehearsal, RehearseBody, SuggestionAnswer, SuggestQuery } from "./schema.ts";
 import type { RecordedTraffic } from "./service.ts";
 import { suggest } from "./suggest.ts";
-import { allWorkloads, type Owner } from "./workloads.ts";
+import { allWorkloads } from "./workloads.ts";
 
 export interface Surroundings {
   readonly config: PolicyConfig;
@@ -25,15 +25,13 @@ export interface Surroundings {
   readonly documents: readonly StoredDocument[];
   readonly world: World;
   readonly nowMs: number;
-  /** Default: those of this host. */
-  readonly running?: () => readonly Owner[];
   /** Inode of the namespace whose packets are judged; default: this process's. */
   readonly netns?: number;
 }
 
 /** @throws what is wrong with the files, X0_FLOWS_INVALID_FILTER, X0_FLOWS_REPLAY_ENDED, X0_FLOWS_POLICY_TOO_LARGE */
 export async function rehearsalOf(
-  { config, recorded, documents, world, nowMs, running = runningOwners, netns = ownNetns() }: Surroundings,
+  { config, recorded, documents, world, nowMs, netns = ownNetns() }: Surroundings,
   { files, alone, management, since, until, top }: RehearseBody,
   signal: AbortSignal,
 ): Promise<Rehearsal> {
@@ -43,8 +41,9 @@ export async function rehearsalOf(
   const isGiven = new Set(given.map(keyOf));
   const kept = alone ? [] : documents.filter((document) => !isGiven.has(keyOf(document)));
   const set = reader.setOf([...kept, ...given]);
-  const owners = running();
-  const workloads = allWorkloads(world.workloads, [...(await recorded.owners(range, signal)), ...owners]);
+  const workloads = allWorkloads(world.workloads, await recorded.owners(range, signal), (owner) =>
+    workloadLabels(owner, config.workloads),
+  );
   const whole = { ...world, workloads };
   const rules = rulesOf(set);
   const managing = management ? { ...managementOf(config), id: rules.size + 1 } : undefined;
@@ -54,7 +53,7 @@ export async function rehearsalOf(
       netns,
       nodes: nodeAddresses(world),
       tables: compile(set, whole, managing),
-      workloads: workloads.map(({ key, endpoint }) => ({ key, endpoint })),
+      workloads: workloads.map(({ name, endpoint }) => ({ name, endpoint })),
       top,
     },
     signal,
@@ -66,10 +65,6 @@ export async function rehearsalOf(
       ? world.node.name
       : (workloads.find((one) => one.endpoint === endpoint)?.name ?? "");
   const seen = new Set(result.seen);
-  const isRunning = new Set([
-    ...world.workloads.map(({ name }) => name),
-    ...allWorkloads([], owners).map(({ key }) => key),
-  ]);
   return {
     covers,
     asked: { from: iso(range.sinceMs), to: iso(range.untilMs) },
@@ -87,8 +82,8 @@ export async function rehearsalOf(
       ...group,
     })),
     missing,
-    unseen: workloads
-      .filter(({ key }) => isRunning.has(key) && !seen.has(key))
+    unseen: world.workloads
+      .filter(({ name, labels }) => !seen.has(name) && isLasting(name, labels))
       .map(({ name, endpoint }) => ({
         name,
         selected: set.policies.some(({ specs }) =>
@@ -157,6 +152,11 @@ function rulesOf({ policies }: PolicySet): Map<number, { policy: string; path: s
 
 function keyOf({ kind, name }: Pick<StoredDocument, "kind" | "name">): string {
   return `${kind} ${name}`;
+}
+
+/** Those of sessions, mounts and sockets come and go. */
+function isLasting(name: string, { container }: Labels): boolean {
+  return name.endsWith(".service") || container !== undefined;
 }
 
 function ownNetns(): number {

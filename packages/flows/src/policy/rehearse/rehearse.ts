@@ -10,10 +10,11 @@ import { qualified } from "../../history/rows.ts";
 import { heavyHitters } from "../../summary/heavy-hitters.ts";
 import { createJudge } from "../compile/judge.ts";
 import { NODE_ENDPOINT, type Verdict } from "../model.ts";
+import { workloadName } from "../workloads/name.ts";
 import { type Asked, ask, cameToSomething, type Unasked, unasked } from "./asked.ts";
 import type { DenialGroup, Rehearsed, RehearseRequest } from "./contract.ts";
 import { replayEnded } from "./replays.ts";
-import { workloadKey } from "./workloads.ts";
+import { ownersByCgroup } from "./workloads.ts";
 
 /** What is remembered at once: verdicts, and groups not yet added up; some 100 bytes each. */
 const MOST_VERDICTS = 262_144;
@@ -65,7 +66,7 @@ export async function rehearse(
 ): Promise<Rehearsed> {
   const { tables, netns, top } = request;
   const replay = history.replay(request);
-  const endpoints = new Map(request.workloads.map(({ key, endpoint }) => [key, endpoint]));
+  const endpoints = new Map(request.workloads.map(({ name, endpoint }) => [name, endpoint]));
   const isJudged = new Set(tables.endpoints.map(({ policy }) => policy >>> 2));
   const judge = createJudge(tables);
   const hasNames = tables.names.length > 0;
@@ -210,35 +211,39 @@ export async function rehearse(
     pending++;
   };
 
+  const ownersOf = ownersByCgroup();
   const seen = new Set<string>();
-  const seenBy = new Set<FlowProcess | null>();
-  const see = (process: FlowProcess | null): void => {
-    if (process === null || seenBy.has(process)) return;
-    // One object a block: the set would hold the blocks of the whole history.
-    if (seenBy.size > MOST_PROCESSES) seenBy.clear();
-    seenBy.add(process);
-    const key = workloadKey(process);
-    if (key !== undefined) seen.add(key);
+  let endpointsOf = new Map<FlowProcess, number | undefined>();
+  /** The innermost of its workloads that a policy selects, as the kernel side has it. */
+  const endpointOf = (process: FlowProcess | null): number | undefined => {
+    if (process === null) return undefined;
+    if (endpointsOf.has(process)) return endpointsOf.get(process);
+    // One object a block: these would hold the blocks of the whole history.
+    if (endpointsOf.size > MOST_PROCESSES) endpointsOf = new Map();
+    const names = ownersOf(process).map(workloadName);
+    for (const name of names) seen.add(name);
+    const endpoint = names
+      .map((name) => endpoints.get(name))
+      .find((one) => one !== undefined && isJudged.has(one));
+    endpointsOf.set(process, endpoint);
+    return endpoint;
   };
   const passed = Object.fromEntries(unasked.map((why) => [why, 0])) as Record<Unasked, number>;
   const counts = { judged: 0, denied: 0, audited: 0, attempts: { judged: 0, denied: 0 }, unasked: passed };
   const whole = await replay.flows(
     (flow) => {
-      see(flow.process);
-      see(flow.peerProcess);
+      const workload = endpointOf(flow.process);
+      endpointOf(flow.peerProcess);
       const why = ask(flow, netns, asked);
       if (why !== undefined) {
         passed[why]++;
         return;
       }
-      const key = asked.process === null ? undefined : workloadKey(asked.process);
-      const workload = key === undefined ? undefined : endpoints.get(key);
       if (known > MOST_VERDICTS) forget();
       if (pending > MOST_PENDING) addUp();
       const peers = classOfAsked(asked);
       const ofNode = cellOf(peers, NODE_ENDPOINT);
-      const ofWorkload =
-        workload !== undefined && isJudged.has(workload) ? cellOf(peers, workload) : undefined;
+      const ofWorkload = workload === undefined ? undefined : cellOf(peers, workload);
       const isDenied = ofNode.verdict.decision === "deny" || ofWorkload?.verdict.decision === "deny";
       if (!cameToSomething(flow)) {
         counts.attempts.judged++;
@@ -250,7 +255,11 @@ export async function rehearse(
       else if (ofNode.verdict.decision === "audit" || ofWorkload?.verdict.decision === "audit")
         counts.audited++;
       note(flow, NODE_ENDPOINT, ofNode);
-      if (ofWorkload !== undefined && workload !== undefined) note(flow, workload, ofWorkload);
+      // One rule that both are judged by is told once.
+      const isSame =
+        ofWorkload?.verdict.id === ofNode.verdict.id &&
+        ofWorkload.verdict.decision === ofNode.verdict.decision;
+      if (ofWorkload !== undefined && workload !== undefined && !isSame) note(flow, workload, ofWorkload);
     },
     forget,
     signal,

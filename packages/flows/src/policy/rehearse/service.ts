@@ -2,9 +2,9 @@
 import { type Channel, type ServiceKey, serviceKey } from "@x0tta6bl4/core";
 import type { ReplayRange } from "../../history/replay.ts";
 import type { RecordingContract } from "../../recording/contract.ts";
+import type { Owner } from "../workloads/name.ts";
 import type { Needs, NeedsRequest, Rehearsed, RehearseRequest } from "./contract.ts";
 import { replayEnded } from "./replays.ts";
-import type { Owner } from "./workloads.ts";
 
 /** Each ends with X0_FLOWS_REPLAY_ENDED when its signal aborts. @throws X0_FLOWS_OFF, X0_FLOWS_NO_HISTORY */
 export interface RecordedTraffic {

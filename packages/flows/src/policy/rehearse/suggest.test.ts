@@ -10,6 +10,7 @@ import { createReader } from "../documents.ts";
 import type { PolicySet, World } from "../model.ts";
 import { randomWorld } from "../testing/random-cases.ts";
 import { smallWorld } from "../testing/small-world.ts";
+import { workloadLabels } from "../workloads/registry.ts";
 import type { Needs, Rehearsed } from "./contract.ts";
 import { recordedNeeds } from "./recorded-needs.ts";
 import { recordedOwners } from "./recorded-owners.ts";
@@ -35,7 +36,9 @@ function setOf(yaml: string): PolicySet {
 }
 
 async function check({ history }: Recorded, world: World, set: PolicySet): Promise<Rehearsed> {
-  const workloads = allWorkloads(world.workloads, await recordedOwners(history, range, signal));
+  const workloads = allWorkloads(world.workloads, await recordedOwners(history, range, signal), (owner) =>
+    workloadLabels(owner, []),
+  );
   const tables = compile(set, { ...world, workloads }, undefined);
   return rehearse(history, { ...range, nodes: nodesOf(world), tables, workloads, top: 10 }, signal);
 }
@@ -234,20 +237,42 @@ test("a direction without a flow is closed", async () => {
 });
 
 test("workloads get documents of their own; sessions do not", async () => {
-  const unit = (name: string) => ({ process: testProcess({ comm: "x", unit: name }) });
+  const unit = (name: string) => ({ process: testProcess({ comm: "x", cgroup: null, unit: name }) });
   const id = "0123456789abcdef".repeat(4);
   using recorded = recordedFlows([
     inward("203.0.113.5", 80, unit("nginx.service")),
-    inward("203.0.113.6", 80, { process: testProcess({ unit: "docker.service", container: id }) }),
+    inward("203.0.113.6", 80, {
+      process: testProcess({ cgroup: null, unit: "docker.service", container: id }),
+    }),
     inward("203.0.113.7", 22, unit("session-5.scope")),
   ]);
   const world = labelled(smallWorld);
   const { documents } = suggest(await needsOf(recorded, world), world, exact);
   expect(documents.map(({ name, subject }) => [name, subject.labels])).toEqual([
     ["suggested-node-edge-1", { "kubernetes.io/hostname": "edge-1" }],
-    ["suggested-workload-0123456789ab", { container: "0123456789ab" }],
+    ["suggested-workload-0123456789ab", { name: "0123456789ab" }],
     ["suggested-workload-nginx.service", { unit: "nginx.service" }],
   ]);
+});
+
+test("a process in a cgroup of no policy has that of the one around it, as the kernel side has it", async () => {
+  const manager = "/user.slice/user-5.slice/user-5.service";
+  const within = (path: string) => ({
+    process: testProcess({ comm: "x", cgroup: path, unit: "app-1.scope" }),
+  });
+  using recorded = recordedFlows([
+    inward("203.0.113.5", 80, within(`${manager}/app.slice/app-1.scope`)),
+    inward("203.0.113.6", 80, within("/user.slice/app-2.scope")),
+  ]);
+  const world = labelled(smallWorld);
+  const { documents, yaml } = suggest(await needsOf(recorded, world), world, exact);
+  expect(documents.map(({ subject }) => subject.labels)).toEqual([
+    { "kubernetes.io/hostname": "edge-1" },
+    { unit: "user-5.service" },
+  ]);
+  expect((await check(recorded, world, setOf(yaml))).counts.denied).toBe(0);
+  const [of] = (await check(recorded, world, setOf(yaml.replaceAll('"80"', '"81"')))).groups;
+  expect(of?.flows).toBe(1);
 });
 
 test("what came to nothing is left out, and said", async () => {
@@ -256,7 +281,7 @@ test("what came to nothing is left out, and said", async () => {
     inward("203.0.113.5", 80),
     inward("203.0.113.66", 23, {
       ...scan,
-      process: testProcess({ comm: "x\n  evil: true\u0085", unit: null }),
+      process: testProcess({ comm: "x\n  evil: true\u0085", cgroup: null, unit: null }),
     }),
     outward("203.0.113.9", 8125, null, { protocol: "udp", tcpFlags: [], packets: { sent: 1, received: 0 } }),
   ]);

@@ -5,11 +5,12 @@
 import { createHash } from "node:crypto";
 import { formatAddress } from "../../address.ts";
 import { protocolName } from "../../protocols.ts";
-import { type Labels, policyProtocols, type World } from "../model.ts";
+import { policyProtocols, type World } from "../model.ts";
+import { workloadName } from "../workloads/name.ts";
 import type { LeftOut, Needs } from "./contract.ts";
 import { type Permission, permissionsOf, type Widening } from "./permissions.ts";
 import { type RulePeers, type SuggestedSection, sectionsOf } from "./rules.ts";
-import { workloadKey, workloadLabels } from "./workloads.ts";
+import { selectorOf } from "./workloads.ts";
 import { policiesYaml, type SuggestedDocument } from "./yaml.ts";
 
 const DNS = 53;
@@ -29,12 +30,7 @@ export interface Suggestion {
 export function suggest(needs: Needs, world: World, options: SuggestOptions): Suggestion {
   const permissions = permissionsOf(needs.needs, world, options.widening);
   const bySubject = Map.groupBy(permissions, ({ subject }) => subject);
-  const labelsOf = new Map<string, Labels>();
-  for (const owner of needs.subjects) {
-    const key = workloadKey(owner) as string;
-    const running = world.workloads.find(({ name }) => name === key);
-    labelsOf.set(key, running?.labels ?? workloadLabels(owner));
-  }
+  const selectors = new Map(needs.subjects.map((owner) => [workloadName(owner), selectorOf(owner)]));
   const sectionsFor = (of: readonly Permission[]): SuggestedSection[] =>
     sectionsOf(of, world).map((section) => withResolvers(section, world, options.resolvers));
   const documents: SuggestedDocument[] = [];
@@ -48,30 +44,26 @@ export function suggest(needs: Needs, world: World, options: SuggestOptions): Su
         about: `What ${name} was asked and asked for`,
         sections,
       });
-    } else {
-      const labels = labelsOf.get(subject) ?? {};
-      const [label = subject] = Object.values(labels);
+    } else
       documents.push({
-        name: nameOf("workload", label, subject),
-        subject: { kind: "endpoint", labels },
-        about: `What ${label} was asked and asked for`,
+        name: nameOf("workload", subject),
+        subject: { kind: "endpoint", labels: selectors.get(subject) ?? {} },
+        about: `What ${subject} was asked and asked for`,
         sections,
       });
-    }
   }
   return { yaml: policiesYaml(head(needs), documents), documents };
 }
 
 /** Names hold nothing that an object's name may not have, and those of two workloads differ. */
-function nameOf(kind: "node" | "workload", text: string, whole = text): string {
+function nameOf(kind: "node" | "workload", text: string): string {
   const plain = text
     .toLowerCase()
     .replace(/[^-a-z0-9.]+/g, "-")
     .replace(/(^|\.)[-.]+|[-.]+(\.|$)/g, "$1$2")
     .slice(0, 200)
     .replace(/[-.]+$/, "");
-  const isWhole = plain === whole || /^[0-9a-f]{12}$/.test(plain);
-  const suffix = isWhole ? "" : `-${createHash("sha256").update(whole).digest("hex").slice(0, 8)}`;
+  const suffix = plain === text ? "" : `-${createHash("sha256").update(text).digest("hex").slice(0, 8)}`;
   return `suggested-${kind}-${plain}${suffix}`;
 }
 

@@ -1,65 +1,76 @@
-/** Workloads as recorded flows tell them: by the unit or the container of the process at this host's end. */
+/** Workloads as recorded flows tell them: by the cgroup of the process at this host's end. */
 import type { FlowProcess } from "../../flow.ts";
+import { workloadOf } from "../../insight/workload.ts";
 import type { Labels, Workload } from "../model.ts";
+import { type Owner, workloadName } from "../workloads/name.ts";
 
 /** More would be names that a host makes up anew for each run of something. */
 export const MOST_WORKLOADS = 4096;
+/** Paths of cgroups that are remembered. */
+const MOST_PATHS = 65_536;
+/** As deep as the kernel side looks. */
+const MOST_LEVELS = 7;
 
-export type Owner = Pick<FlowProcess, "unit" | "container">;
+/** Finds the workloads that a process belongs to, the innermost first. */
+export type OwnersOf = (process: FlowProcess) => readonly Owner[];
 
-/** One that recorded flows may belong to: `key` is its container's id, or its unit. */
-export interface RecordedWorkload extends Workload {
-  readonly key: string;
+export function ownersByCgroup(): OwnersOf {
+  const known = new Map<string, readonly Owner[]>();
+  return ({ cgroup, unit, container }) => {
+    if (cgroup === null) return workloadName({ unit, container }) === "" ? [] : [{ unit, container }];
+    const before = known.get(cgroup);
+    if (before !== undefined) return before;
+    if (known.size >= MOST_PATHS) known.clear();
+    const owners = new Map<string, Owner>();
+    const folders = cgroup.split("/").filter((folder) => folder !== "");
+    for (let level = 1; level <= Math.min(MOST_LEVELS, folders.length); level++) {
+      const owner = workloadOf(`/${folders.slice(0, level).join("/")}`);
+      const name = workloadName(owner);
+      if (name !== "" && !owners.has(name)) owners.set(name, owner);
+    }
+    const found = [...owners.values()].reverse();
+    known.set(cgroup, found);
+    return found;
+  };
 }
 
-/** A container is a workload of its own, whatever unit keeps it; a process of neither is only the node's. */
-export function workloadKey({ unit, container }: Owner): string | undefined {
-  return container ?? unit ?? undefined;
+/**
+ * Whether a policy can be written for it. Scopes, sockets and mounts are made anew for each session or use, and some
+ * names are none that a selector can have: those are their node's alone.
+ */
+export function isSubject({ unit, container }: Owner): boolean {
+  const isLasting = container !== null || unit?.endsWith(".service") === true;
+  return isLasting && isLabelValue(workloadName({ unit, container }));
 }
 
-/** Scopes, sockets and mounts are made anew for each session or use: nobody writes a policy for one. */
-export function isLasting({ unit, container }: Owner): boolean {
-  return container !== null || unit?.endsWith(".service") === true;
+/** What selects it and nothing else. */
+export function selectorOf(owner: Owner): Labels {
+  // Nodes have names too, but no units.
+  return owner.container === null ? { unit: owner.unit ?? "" } : { name: workloadName(owner) };
 }
 
-/** What selectors are held against: what a unit or container is called, where a label can say it. */
-export function workloadLabels({ unit, container }: Owner): Labels {
-  if (container !== null) return { container: labelValue(container.slice(0, SHORT_ID)) };
-  return unit === null ? {} : { unit: labelValue(unit) };
-}
-
-/** As container engines shorten ids. */
-const SHORT_ID = 12;
-const LABEL_LENGTH = 63;
-
-/** Letters, digits, `-`, `_` and `.`, with a letter or digit at both ends: the rest of a name becomes `-`. */
-function labelValue(text: string): string {
-  return text
-    .replace(/[^-A-Za-z0-9_.]/g, "-")
-    .slice(0, LABEL_LENGTH)
-    .replace(/^[-_.]+|[-_.]+$/g, "");
+function isLabelValue(text: string): boolean {
+  return /^(?=.{1,63}$)[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/.test(text);
 }
 
 /** Those that run, under their numbers, then those that are only recorded. */
 export function allWorkloads(
   running: readonly Workload[],
   recorded: readonly Owner[],
-): readonly RecordedWorkload[] {
-  const all = new Map<string, RecordedWorkload>();
+  labelsOf: (owner: Owner) => Labels,
+): readonly Workload[] {
+  const names = new Set(running.map(({ name }) => name));
+  const taken = new Set(running.map(({ endpoint }) => endpoint));
   let endpoint = 0;
-  for (const workload of running) {
-    all.set(workload.name, { ...workload, key: workload.name });
-    endpoint = Math.max(endpoint, workload.endpoint);
-  }
-  for (const owner of recorded.toSorted(byKey)) {
-    const key = workloadKey(owner);
-    if (key === undefined || all.has(key)) continue;
-    all.set(key, { key, endpoint: ++endpoint, name: key, labels: workloadLabels(owner) });
-  }
-  return [...all.values()];
-}
-
-function byKey(a: Owner, b: Owner): number {
-  const [first, second] = [workloadKey(a) ?? "", workloadKey(b) ?? ""];
-  return first < second ? -1 : first > second ? 1 : 0;
+  const only = recorded
+    .toSorted((a, b) => (workloadName(a) < workloadName(b) ? -1 : 1))
+    .flatMap((owner): Workload[] => {
+      const name = workloadName(owner);
+      if (name === "" || names.has(name)) return [];
+      names.add(name);
+      do endpoint++;
+      while (taken.has(endpoint));
+      return [{ endpoint, name, labels: labelsOf(owner) }];
+    });
+  return [...running, ...only];
 }

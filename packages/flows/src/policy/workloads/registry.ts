@@ -9,6 +9,7 @@ import { matchesPattern } from "../../capture/selection.ts";
 import { type Workload as Names, workloadOf } from "../../insight/workload.ts";
 import { cgroupRoot } from "../../kernel/cgroups.ts";
 import type { Labels, Workload } from "../model.ts";
+import { workloadName } from "./name.ts";
 
 /** Below which units lie: slices in slices, a user's manager, its slices. */
 const MOST_LEVELS = 7;
@@ -16,7 +17,6 @@ const MOST_LEVELS = 7;
 const MOST_PATH_BYTES = 255;
 /** Of the tables' numbers of policies: 29 bits, and the number 0 is the node's. */
 const ENDPOINTS = 2 ** 28 - 1;
-const CONTAINER_DIGITS = 12;
 
 /** Labels that the configuration gives to some of them. */
 export interface WorkloadLabels {
@@ -70,15 +70,17 @@ export function localWorkloads(given: readonly WorkloadLabels[], root = cgroupRo
       let endpoint = (crc32(path) % ENDPOINTS) + 1;
       while (taken.has(endpoint)) endpoint = (endpoint % ENDPOINTS) + 1;
       taken.add(endpoint);
-      return { endpoint, name: nameOf(names), labels: labelsOf(names, given), cgroup: { path, id: cgroup } };
+      return {
+        endpoint,
+        name: workloadName(names),
+        labels: workloadLabels(names, given),
+        cgroup: { path, id: cgroup },
+      };
     });
 }
 
-function nameOf({ unit, container }: Names): string {
-  return container === null ? (unit ?? "") : container.slice(0, CONTAINER_DIGITS);
-}
-
-function labelsOf(names: Names, given: readonly WorkloadLabels[]): Labels {
+/** Of a workload that runs, or ran. */
+export function workloadLabels(names: Names, given: readonly WorkloadLabels[]): Labels {
   const { unit, container } = names;
   const matching = given.filter(
     (one) =>
@@ -86,7 +88,7 @@ function labelsOf(names: Names, given: readonly WorkloadLabels[]): Labels {
       (one.container === undefined || (container !== null && matchesPattern(one.container, container))),
   );
   return {
-    name: nameOf(names),
+    name: workloadName(names),
     ...(unit === null ? {} : { unit }),
     ...(container === null ? {} : { container }),
     ...Object.assign({}, ...matching.map(({ labels }) => labels)),

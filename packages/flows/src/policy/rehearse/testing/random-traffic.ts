@@ -66,7 +66,10 @@ function randomFlow(random: Random, world: World, index: number, ports: readonly
     packets: { sent: 1 + random.below(3), received: flags.length === 1 ? 0 : random.below(3) },
     bytes: { sent: 100, received: 100 },
     tcpFlags: protocol === "tcp" ? flags : [],
-    process: random.below(4) === 0 ? null : testProcess({ comm: `c-${random.below(2)}`, unit: workload }),
+    process:
+      random.below(4) === 0
+        ? null
+        : testProcess({ comm: `c-${random.below(2)}`, cgroup: null, unit: workload }),
   });
 }
 
