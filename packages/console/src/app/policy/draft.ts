@@ -5,7 +5,7 @@ import type { Checked } from "./shapes.ts";
 
 const stored = "x0-policy-draft";
 /** As much as the language reads of one file; more is no document of a person. */
-export const longestDraft = 4 * 1024 * 1024;
+const longestDraft = 4 * 1024 * 1024;
 /** After the last key. */
 const settleMs = 250;
 

@@ -1,4 +1,5 @@
 /** Verdicts, rules and selections in words. */
+import { decidedBy } from "../describe.ts";
 import { count } from "../format.ts";
 import { Badge, type Mark } from "../icons.tsx";
 import { visible } from "../visible.ts";
@@ -25,9 +26,7 @@ export function VerdictMark({ decision }: { decision: Decision }) {
 
 /** Which rule decided: of a policy, of the node itself, or none. */
 export function ruleName({ id, policy, path }: Pick<Decided, "id" | "policy" | "path">): string {
-  if (policy !== "") return `${visible(policy)}, ${visible(path)}`;
-  if (id === 0) return "no policy speaks of it";
-  return path === "session" ? "the session that applied it" : "management";
+  return id === 0 ? "no policy speaks of it" : decidedBy({ policy, path });
 }
 
 export function selectsText({ selects }: Pick<CheckedDocument, "selects">): string {
