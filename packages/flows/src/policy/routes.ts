@@ -48,12 +48,11 @@ interface PolicySources {
 }
 
 export function policyRoutes({ config, opened }: PolicySources): readonly Route[] {
-  const path = "/api/v1/policy";
   return [
     {
       kind: "json",
       method: "GET",
-      path,
+      path: "/api/v1/policy",
       summary: "The policies that are applied, what each selects, and the state of enforcement",
       response: listSchema,
       async handle() {
@@ -64,7 +63,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "GET",
-      path: `${path}/document`,
+      path: "/api/v1/policy/document",
       summary: "One document: its text, what it selects and what its rules decided",
       query: documentQuerySchema,
       response: wholeDocumentSchema,
@@ -73,7 +72,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "GET",
-      path: `${path}/state`,
+      path: "/api/v1/policy/state",
       summary: "What is in force, or waits for its confirmation, with the time that is left",
       response: stateSchema,
       async handle() {
@@ -84,7 +83,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "GET",
-      path: `${path}/figures`,
+      path: "/api/v1/policy/figures",
       summary: "What each rule decided since the agent's start",
       response: figuresSchema,
       async handle() {
@@ -95,7 +94,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "GET",
-      path: `${path}/names`,
+      path: "/api/v1/policy/names",
       summary: "The addresses that are admitted by names, and what became of queries and answers",
       response: namesSchema,
       async handle() {
@@ -110,7 +109,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "GET",
-      path: `${path}/generations`,
+      path: "/api/v1/policy/generations",
       summary: "What was applied, confirmed and reverted, newest first",
       response: generationsSchema,
       handle: async () => ({
@@ -127,7 +126,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "GET",
-      path: `${path}/warnings`,
+      path: "/api/v1/policy/warnings",
       summary: "What was hardly meant in the policies that are applied",
       response: warningsSchema,
       async handle() {
@@ -143,7 +142,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "GET",
-      path: `${path}/matrix`,
+      path: "/api/v1/policy/matrix",
       summary: "Who may talk to the node or a workload, or whom it may talk to, by peers and ports",
       query: matrixQuerySchema,
       response: matrixSchema,
@@ -161,7 +160,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "POST",
-      path: `${path}/check`,
+      path: "/api/v1/policy/check",
       summary:
         "What is wrong with documents, whom they select, and what was hardly meant; nothing is applied",
       body: checkSchema,
@@ -177,7 +176,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "POST",
-      path: `${path}/apply`,
+      path: "/api/v1/policy/apply",
       summary: "Puts documents in force beside those that are, all or nothing",
       body: applySchema,
       maxBodyBytes: APPLY_BYTES,
@@ -197,7 +196,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "POST",
-      path: `${path}/delete`,
+      path: "/api/v1/policy/delete",
       summary: "Takes documents out of force, all or none",
       body: deleteSchema,
       maxBodyBytes: APPLY_BYTES,
@@ -223,7 +222,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
     {
       kind: "json",
       method: "POST",
-      path: `${path}/reset`,
+      path: "/api/v1/policy/reset",
       summary: "Ends all policy, also what waits for its confirmation",
       response: changeSchema,
       handle: () => opened().repository.reset(),
