@@ -210,7 +210,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       (verb): Route => ({
         kind: "json",
         method: "POST",
-        path: `${path}/${verb}`,
+        path: `/api/v1/policy/${verb}`,
         summary:
           verb === "confirm"
             ? "Keeps what waits for its confirmation"
