@@ -148,6 +148,14 @@ test.each([false, true])(
   },
 );
 
+test("eight programs that ask at once are let through", { timeout: 90_000 }, async () => {
+  await using edge = await host();
+  const programs = Array.from({ length: 8 }, (_, program) =>
+    edge.reach(Array.from({ length: 25 }, (_, index) => named(nth(1 + index + 25 * (program >> 1))))),
+  );
+  expect((await Promise.all(programs)).flat().filter((one) => !one)).toEqual([]);
+});
+
 test("names that no policy selects open nothing, and each selector what it says", {
   timeout: 60_000,
 }, async () => {

@@ -4,13 +4,15 @@ import { type Random, seededRandom } from "@x0tta6bl4/core";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { createNamespace, requireKernel } from "../../../../../test/lab/index.ts";
 import { formatAddress, parseAddress } from "../../address.ts";
+import { admittedLayout, connectionKeyLayout } from "../../generated/layout.ts";
 import { mapAccess, readBatches, testRun } from "../../kernel/bpf.ts";
 import { fitOutFlowTable, flowTableSizes } from "../../kernel/flow-table.ts";
-import { openLibc } from "../../kernel/libc.ts";
+import { type Libc, type Memory, openLibc } from "../../kernel/libc.ts";
 import { loadObject } from "../../kernel/load.ts";
 import { openNamespace } from "../../kernel/namespaces.ts";
 import { shippedPrograms } from "../../kernel/programs.ts";
 import { ethernet, ipv4, ipv6, tcp, udp } from "../../testing/frames.ts";
+import { writeTupleKey } from "../enforce/connections.ts";
 import { openGenerations } from "../enforce/generations.ts";
 import { NAME_PEER, type NameEntry } from "../tables.ts";
 import {
@@ -82,7 +84,13 @@ async function openKernel() {
   const generations = openGenerations(libc, maps, () => 0);
   onTestFinished(() => generations.close());
   const nowMs = bootMs;
-  const names = openNames(libc, { maps, program: programs.x0_admit, nowMs, bootMs });
+  let passedMs = 0;
+  const names = openNames(libc, {
+    maps,
+    program: programs.x0_admit,
+    nowMs: () => nowMs() + passedMs,
+    bootMs: () => bootMs() + passedMs,
+  });
   const access = mapAccess(libc);
   const [key, value] = [libc.allocate(16), libc.allocate(4)];
   for (const protocol of [6, 17]) {
@@ -110,7 +118,22 @@ async function openKernel() {
     );
   return {
     names,
-    inside,
+    /** For user space: the kernel has its own clock. */
+    pass(ms: number) {
+      passedMs += ms;
+    },
+    /** @param held addresses that a connection of this host goes to. */
+    sweep(held: readonly string[]) {
+      const words = new Uint32Array(connectionKeyLayout.size / 4);
+      const { note, end } = names.beginSweep();
+      for (const ip of held) {
+        const ends = { source: { ip: HOST, port: 40_000 }, destination: { ip, port: 443 } };
+        writeTupleKey({ protocol: 6, ...ends }, words, 0);
+        note(words, 0);
+      }
+      end();
+    },
+    known: () => keysOf(libc, maps.admitted).length,
     swap(entries: readonly NameEntry[]) {
       const none = new Uint8Array(0);
       generations.swap({ keys: none, values: none, count: 0, automaton: nameAutomaton(entries) });
@@ -134,17 +157,25 @@ async function openKernel() {
       return found;
     },
     clear() {
-      const [keys, values, cursor] = [libc.allocate(1024 * 16), libc.allocate(1024 * 64), libc.allocate(8)];
-      const all: Uint8Array[] = [];
-      readBatches(libc, maps.admitted, { keys, values, cursor, capacity: 1024 }, (count) => {
-        for (let at = 0; at < count; at++) all.push(keys.bytes.slice(16 * at, 16 * at + 16));
-      });
-      for (const address of all) {
+      for (const address of keysOf(libc, maps.admitted)) {
         key.bytes.set(address);
         access.delete(maps.admitted, key);
       }
     },
   };
+}
+
+function keysOf(libc: Libc, map: number): Uint8Array[] {
+  const CAPACITY = 1024;
+  const [keys, values, cursor] = [16, admittedLayout.size, 8 / CAPACITY].map((size) =>
+    libc.allocate(size * CAPACITY),
+  ) as [Memory, Memory, Memory];
+  const all: Uint8Array[] = [];
+  readBatches(libc, map, { keys, values, cursor, capacity: CAPACITY }, (count) => {
+    for (let at = 0; at < count; at++) all.push(keys.bytes.slice(16 * at, 16 * at + 16));
+  });
+  for (const memory of [keys, values, cursor]) memory.free();
+  return all;
 }
 
 const entry = (number: number, text: string): NameEntry => ({
@@ -406,12 +437,39 @@ test("what is given back after a restart lies beside what is learned", async () 
   expect(peers?.get(NAME_PEER + 2)).toBeCloseTo(500, -1);
 });
 
+test("an address stays while a connection goes to it, and is forgotten long after its time", async () => {
+  const kernel = await prepared();
+  const [held, left] = ["192.0.2.1", "192.0.2.2"];
+  ask(
+    kernel,
+    {},
+    [held, left].map((address) => addressRecord(address)),
+  );
+  kernel.pass(50_000);
+  kernel.sweep([held]);
+  kernel.pass(20_000);
+  expect(addresses(kernel)).toEqual([held]);
+  // Also what ended since the latest look.
+  kernel.pass(20_000);
+  kernel.sweep([held]);
+  expect(addresses(kernel)).toEqual([held]);
+  kernel.pass(100_000);
+  kernel.sweep([]);
+  expect(addresses(kernel)).toEqual([]);
+  expect(kernel.known()).toBe(2);
+  kernel.pass(600_000);
+  kernel.sweep([]);
+  expect(kernel.known()).toBe(0);
+});
+
 test("equal to the oracle on damaged messages", { timeout: 120_000 }, async () => {
   const kernel = await openKernel();
   let learned = 0;
   for (let seed = 1; seed <= FUZZ_CASES; seed++) {
     const random = seededRandom(seed);
-    const texts = ["a.b", "*.b", "**.a", "*", "a*.b*", "ab.a", "*-*", "*_1*.a"].filter(() => random.below(2) === 0);
+    const texts = ["a.b", "*.b", "**.a", "*", "a*.b*", "ab.a", "*-*", "*_1*.a"].filter(
+      () => random.below(2) === 0,
+    );
     const names = texts.map((text, index) => entry(seed * 10 + index, text));
     const limits = { shortestSeconds: 10 * random.below(3), longestSeconds: 1000 };
     const oracle = nameOracle({ names, ...limits, mostPeers: MOST_PEERS });
