@@ -123,6 +123,11 @@ describe.each(versions)("over %s", (version) => {
     await frames.send([segment(version, left, right, [asked, own], SYN)]);
     server.say("answer");
     await client.hears("answer");
+    // Now it is the first packet that a new generation judges.
+    await guarded.apply(`{endpointSelector: {}, ingress: [{}], egress: ${toPorts(asked, port++)}}`);
+    await frames.send([segment(version, left, right, [asked, own], SYN)]);
+    server.say("more");
+    await client.hears("more");
   });
 
   test.each(["udp", "tcp"] as const)("a revoked %s connection is cut, others are not", async (protocol) => {

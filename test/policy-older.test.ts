@@ -16,9 +16,14 @@ test("they go on in the direction in which they were opened, and are cut when a 
   await using edge = await openSockets(net.server);
   await using near = await openSockets(net.client);
   let port = 7000;
-  const connect = async (from: Sockets, to: Sockets, host: string): Promise<Conversation> => {
-    const server = await to.listen("tcp", host, port);
-    const client = await from.dial("tcp", { host, port: port++ });
+  const connect = async (
+    from: Sockets,
+    to: Sockets,
+    host: string,
+    protocol: "tcp" | "udp",
+  ): Promise<Conversation> => {
+    const server = await to.listen(protocol, host, port);
+    const client = await from.dial(protocol, { host, port: port++ });
     client.say("hello");
     await server.hears("hello");
     return { client, server };
@@ -26,14 +31,18 @@ test("they go on in the direction in which they were opened, and are cut when a 
   const some = async (): Promise<{ asked: Conversation[]; asking: Conversation[] }> => {
     const both = { asked: [] as Conversation[], asking: [] as Conversation[] };
     for (const version of ["ipv4", "ipv6"] as const) {
-      both.asked.push(await connect(near, edge, net.right[version]));
-      both.asking.push(await connect(edge, near, net.left[version]));
+      both.asked.push(await connect(near, edge, net.right[version], "tcp"));
+      both.asking.push(await connect(edge, near, net.left[version], "tcp"));
     }
     return both;
   };
   const older = await some();
   await using guarded = await guard(net.server, 2);
   const newer = await some();
+  for (const version of ["ipv4", "ipv6"] as const) {
+    newer.asked.push(await connect(near, edge, net.right[version], "udp"));
+    newer.asking.push(await connect(edge, near, net.left[version], "udp"));
+  }
   const asked = [...older.asked, ...newer.asked];
   const asking = [...older.asking, ...newer.asking];
   const portsOf = (some: readonly Conversation[]): number[] => some.map(({ server }) => server.port);

@@ -6,6 +6,7 @@ export interface ApplyOptions {
   readonly audit?: boolean;
   readonly management?: boolean;
   readonly confirmWithinSeconds?: number;
+  readonly pin?: boolean;
 }
 
 export interface RuleFigures {
@@ -16,16 +17,23 @@ export interface RuleFigures {
   readonly packets: number;
 }
 
+interface PolicyList {
+  readonly documents: readonly unknown[];
+  readonly state: { readonly waiting: unknown };
+}
+
 export interface Guarded extends AsyncDisposable {
   readonly agent: Agent;
   /** The document `default/NAME` with one spec, in place of what it had. */
   apply(spec: string, options?: ApplyOptions, name?: string): Promise<void>;
   /** No policy at all. */
   lift(): Promise<void>;
-  /** Packets that the rule of the document `default/test` has decided so. */
-  decided(path: string, decision: string): Promise<number>;
+  /** Resolves once nothing waits for its confirmation. @throws if something is in force */
+  settled(): Promise<void>;
+  /** Packets that the rule of the document `default/test` has decided so, or flows. */
+  decided(path: string, decision: string, what?: "packets" | "flows"): Promise<number>;
   /** Resolves once it has decided more than so many. */
-  decides(path: string, decision: string, moreThan: number): Promise<void>;
+  decides(path: string, decision: string, moreThan: number, what?: "packets" | "flows"): Promise<void>;
 }
 
 export async function guard(
@@ -36,11 +44,11 @@ export async function guard(
   const off = ["flows.hubble_listen=off", "flows.hubble_relay_listen=off", "policy.node_name=edge"];
   const agent = await startAgent({ ...options, places: place, settings: [...off, ...settings] });
   await agent.observes(devices);
-  const decided = async (path: string, decision: string): Promise<number> => {
+  const decided: Guarded["decided"] = async (path, decision, what = "packets") => {
     const { rules } = await agent.get<{ rules: readonly RuleFigures[] }>("/api/v1/policy/figures");
     return rules
       .filter((rule) => rule.policy === "default/test" && rule.path === path && rule.decision === decision)
-      .reduce((sum, { packets }) => sum + packets, 0);
+      .reduce((sum, rule) => sum + rule[what], 0);
   };
   return {
     agent,
@@ -52,9 +60,17 @@ export async function guard(
     async lift() {
       await agent.post("/api/v1/policy/reset", {});
     },
+    async settled() {
+      for (;;) {
+        const { documents, state } = await agent.get<PolicyList>("/api/v1/policy");
+        if (state.waiting !== null) await setTimeout(50);
+        else if (documents.length > 0) throw new Error("the policy stays");
+        else return;
+      }
+    },
     decided,
-    async decides(path, decision, moreThan) {
-      while ((await decided(path, decision)) <= moreThan) await setTimeout(50);
+    async decides(path, decision, moreThan, what) {
+      while ((await decided(path, decision, what)) <= moreThan) await setTimeout(50);
     },
     [Symbol.asyncDispose]: () => agent[Symbol.asyncDispose](),
   };

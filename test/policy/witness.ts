@@ -1,4 +1,4 @@
-/** What reaches a host behind the programs of its devices: netfilter counts there. */
+/** What reaches a host behind the programs of its devices, or leaves it before them: netfilter counts there. */
 import type { Namespace } from "../lab/index.ts";
 
 export interface Witness {
@@ -6,10 +6,15 @@ export interface Witness {
   seen(): Promise<number>;
 }
 
-/** @param match of nft(8): `tcp dport 80`. One of that name a namespace. */
-export async function witness(place: Namespace, match: string, name = "witness"): Promise<Witness> {
+/** @param match of nft(8): `tcp dport 80`. One a namespace and hook. */
+export async function witness(
+  place: Namespace,
+  match: string,
+  hook: "input" | "output" = "input",
+): Promise<Witness> {
+  const name = `witness_${hook}`;
   const table = `table inet ${name}`;
-  const chain = `chain input { type filter hook input priority 0; ${match} counter name seen; }`;
+  const chain = `chain c { type filter hook ${hook} priority 0; ${match} counter name seen; }`;
   await place.exec(["nft", "-f", "-"], `${table}\ndelete ${table}\n${table} { counter seen {}; ${chain}; }`);
   return {
     async seen() {

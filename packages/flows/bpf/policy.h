@@ -364,6 +364,7 @@ struct trial {
 	/* Side that opened the connection if no other is remembered: the sender, or, of a flow that is older than the
 	 * policy, who sent first since we watch. Of connections older than that user space tells, in `connections`. */
 	__u8 opener;
+	__u8 goes_on; /* the packet is not the flow's first */
 };
 
 /* Fills in what is asked about a connection. @param opener the side that opened it */
@@ -398,7 +399,9 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 	__builtin_memcpy(&key->flow, &packet->key, sizeof(key->flow));
 	key->endpoint = trial->endpoint;
 	struct connection *known = bpf_map_lookup_elem(&connections, key);
-	bool opens = packet->key.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	/* Within a connection anybody may have forged it, and the stack knows what to do. */
+	bool opens = !trial->goes_on && packet->key.protocol == IPPROTO_TCP &&
+		     (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	__u8 opener = packet->side & 1;
 	if (!opens) {
 		if (known && known->generation == trial->generation) {
@@ -502,8 +505,11 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 	if (generation && (leaving || !is_passing_through(skb, packet))) {
 		struct trial trial = { .generation = generation, .leaving = leaving, .opener = packet->side };
 		if (flow) {
+			__u32 judged = flow->generation;
 			trial.flow = id;
-			if (!(how & JUDGE_FRESH) && !flow->generation)
+			/* One that only a device below has seen begins here. */
+			trial.goes_on = !(how & JUDGE_FRESH) && judged;
+			if (trial.goes_on && judged == generation_tag(0, id))
 				trial.opener = (flow->flags & FLOW_FIRST_SENDER) != 0;
 		}
 		verdict = decide(skb, packet, &trial);
