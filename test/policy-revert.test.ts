@@ -1,0 +1,114 @@
+/** A policy that denies everything, applied over a connection that it cuts, ends by itself; whatever becomes of the agent. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeEach, expect, test } from "vitest";
+import { pair, requireKernel } from "./lab/index.ts";
+import { type Guarded, guard } from "./policy/guarded.ts";
+import { policyLine, remoteShell } from "./policy/remote-shell.ts";
+import { openSockets, type Talker } from "./policy/sockets.ts";
+import { witness } from "./policy/witness.ts";
+
+beforeEach((context) => requireKernel(context, "netns", "nftables", "bpf", "btf", "tcx"));
+
+const PORT = 2222;
+const denyAll = "{endpointSelector: {}, ingress: [{}], egress: [{}]}";
+
+interface Administered extends AsyncDisposable {
+  readonly guarded: Guarded;
+  /** A connection to a shell that tells its programs of it, or to one that does not. */
+  session(options: { readonly tells: boolean }): Promise<Talker>;
+  /** Says something over a session to the second shell. @returns whether that came past the device */
+  arrives(session: Talker, words: string): Promise<boolean>;
+  /** The words that apply the policy. */
+  readonly apply: string;
+  readonly reset: string;
+}
+
+async function administered(...flags: readonly string[]): Promise<Administered> {
+  await using stack = new AsyncDisposableStack();
+  const { client, server, right } = stack.use(await pair());
+  const near = stack.use(await openSockets(client));
+  stack.use(await remoteShell(server, { port: PORT, tells: true }));
+  stack.use(await remoteShell(server, { port: PORT + 1, tells: false }));
+  const guarded = stack.use(await guard(server, 2));
+  const { folder } = guarded.agent;
+  const file = join(folder, "deny-all.yaml");
+  const head = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: test}\n";
+  await writeFile(file, `${head}spec: ${denyAll}\n`);
+  const owned = stack.move();
+  return {
+    guarded,
+    session: ({ tells }) => near.dial("tcp", { host: right.ipv6, port: tells ? PORT : PORT + 1 }),
+    async arrives(session, words) {
+      const match = `tcp dport ${PORT + 1} tcp flags psh`;
+      const sent = await witness(client, match, "output");
+      const behind = await witness(server, match);
+      session.say(words);
+      while ((await sent.seen()) === 0);
+      return (await behind.seen()) > 0;
+    },
+    apply: policyLine(folder, "apply", file, "--no-management", ...flags),
+    reset: policyLine(folder, "reset", "--yes"),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+test("the session that applies it stays, and ends it for the others", async () => {
+  await using edge = await administered("--confirm-within", "2m");
+  const session = await edge.session({ tells: true });
+  const other = await edge.session({ tells: false });
+  session.say(edge.apply);
+  await session.hears("exit 0");
+  expect(session.heard()).toContain("falls back in 120 s unless confirmed");
+  other.say("echo hello");
+  await edge.guarded.decides("spec.ingress", "deny", 0);
+  expect(other.heard()).toBe("");
+  session.say(edge.reset);
+  await session.hears("no policy is applied");
+  await other.hears("hello\nexit 0");
+});
+
+test("where nobody knows the session, its answer comes when the policy has ended by itself", async () => {
+  await using edge = await administered("--confirm-within", "3s");
+  const session = await edge.session({ tells: false });
+  session.say(edge.apply);
+  await session.hears("exit 0");
+  // It was cut: the answer did not pass at first.
+  await edge.guarded.decides("spec.egress", "deny", 0);
+  await edge.guarded.settled();
+  session.say("echo still here");
+  await session.hears("still here");
+});
+
+test("it ends while the agent does nothing", async () => {
+  await using edge = await administered();
+  const session = await edge.session({ tells: false });
+  const { agent } = edge.guarded;
+  await edge.guarded.apply(denyAll, { management: false, confirmWithinSeconds: 5 });
+  agent.process.kill("SIGSTOP");
+  expect(await edge.arrives(session, "echo hello")).toBe(false);
+  await session.hears("hello");
+  agent.process.kill("SIGCONT");
+  await edge.guarded.settled();
+});
+
+test.each(["SIGKILL", "SIGINT"] as const)("without --pin it ends with the agent: %s", async (signal) => {
+  await using edge = await administered();
+  const session = await edge.session({ tells: false });
+  await edge.guarded.apply(denyAll, { management: false, confirmWithinSeconds: 3600 });
+  expect(await edge.arrives(session, "echo hello")).toBe(false);
+  edge.guarded.agent.process.kill(signal);
+  await session.hears("hello");
+});
+
+test("with --pin it ends in time though the agent was killed", async () => {
+  await using edge = await administered();
+  const session = await edge.session({ tells: false });
+  await edge.guarded.apply(denyAll, { management: false, pin: true, confirmWithinSeconds: 5 });
+  edge.guarded.agent.process.kill("SIGKILL");
+  await edge.guarded.agent.process.exit;
+  expect(await edge.arrives(session, "echo hello")).toBe(false);
+  await session.hears("hello");
+  session.say(edge.reset);
+  await session.hears("no policy is applied");
+});
