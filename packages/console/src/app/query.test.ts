@@ -27,6 +27,7 @@ const view: fc.Arbitrary<View> = fc.record(
         container: value,
         name: value,
         dropped: fc.constantFrom("true", "false"),
+        verdict: fc.constantFrom("forwarded", "audit", "dropped"),
         since: fc.constantFrom("15m", "1h30m", "2026-01-31T08:00:00Z"),
         until: fc.constantFrom("5m", "2026-01-31T08:00:00.250Z"),
       },
@@ -66,7 +67,7 @@ test.each([
   ["?sort=colour", `sort: "colour" is none of ${sortKeys.join(", ")}`],
   [
     "?colour=red",
-    '"colour" is none of ip, port, protocol, process, unit, container, name, dropped, since, until, sort, flow, live, columns, at, service, map',
+    '"colour" is none of ip, port, protocol, process, unit, container, name, dropped, verdict, since, until, sort, flow, live, columns, at, service, map',
   ],
   ["?columns=source,colour", `columns: "source,colour" may list ${columnKeys.join(", ")}`],
   ["?dropped=some", 'dropped: "some" is neither true nor false'],

@@ -13,6 +13,7 @@ export const filterKeys = [
   "container",
   "name",
   "dropped",
+  "verdict",
   "since",
   "until",
 ] as const;
@@ -100,6 +101,8 @@ export function looksLikeAddress(text: string): boolean {
   return groups.length >= 3 && groups.length <= 8 + (address.includes("::") ? 1 : 0);
 }
 
+const verdicts = ["forwarded", "audit", "dropped"] as const;
+
 const checks: Readonly<Record<FilterKey, (value: string) => string | undefined>> = {
   ip: (value) => (looksLikeAddress(value) ? undefined : "is not an address or prefix (10.0.0.0/8)"),
   port: (value) =>
@@ -110,6 +113,8 @@ const checks: Readonly<Record<FilterKey, (value: string) => string | undefined>>
   container: () => undefined,
   name: () => undefined,
   dropped: (value) => (value === "true" || value === "false" ? undefined : "is neither true nor false"),
+  verdict: (value) =>
+    isOneOf(verdicts, value) ? undefined : `is none of ${verdicts.join(", ")} (what policy decided)`,
   since: checkMoment,
   until: checkMoment,
 };

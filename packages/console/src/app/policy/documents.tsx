@@ -24,7 +24,7 @@ export function Documents({ model, nowMs, selected, onSelect }: Props) {
   return (
     <div class="grid-scroll">
       {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: selectable lines make it a grid */}
-      <table class="fl lines" role="grid">
+      <table class="fl lines documents" role="grid">
         <caption class="sr">Documents that are applied</caption>
         <thead>
           <tr>
