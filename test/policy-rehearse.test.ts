@@ -51,7 +51,7 @@ test("a policy is suggested from what was recorded, and drops nothing of it", as
   await using host = await visitedHost();
   const { code, stdout: yaml, stderr } = await host.policy(["suggest", "--from", "1h"]);
   expect(code).toBe(0);
-  expect(stderr).toMatch(/hours were recorded: \d+ rules? allow/);
+  expect(stderr).toMatch(/\d min were recorded: \d+ rules? allow/);
   expect(yaml).toContain(`- "${host.client}/32"`);
   expect(yaml).toMatch(
     new RegExp(`# ${CONNECTIONS} flows, the last at .*\\n.*fromCIDR:[^#]*port: "${PORT}"`),

@@ -58,10 +58,15 @@ function aboutText({ covers, hours, asked, judged, attempts, unasked, unseen }: 
   const never = unseen.map(({ name, selected }) => `${name}${selected ? "" : " (not selected)"}`);
   return [
     coverText(covers),
-    `${hours.toFixed(1)} of ${wanted.toFixed(1)} hours were recorded: ${formatCount(judged)} flows judged, ${formatCount(attempts.judged)} more came to nothing, of which ${formatCount(attempts.denied)} would be dropped\n`,
+    `${hoursText(hours)} of ${hoursText(wanted)} were recorded: ${formatCount(judged)} flows judged, ${formatCount(attempts.judged)} more came to nothing, of which ${formatCount(attempts.denied)} would be dropped\n`,
     passing.length === 0 ? "" : `not judged: ${passing.join(", ")}\n`,
     never.length === 0 ? "" : `never seen in this time: ${never.map(printable).join(", ")}\n`,
   ].join("");
+}
+
+/** `24 h`, `1.5 h`, `12 min`. */
+export function hoursText(hours: number): string {
+  return hours < 1 ? `${Math.round(60 * hours)} min` : `${Number(hours.toFixed(1))} h`;
 }
 
 function deniedText({ denied, audited, judged, rules, groups, missing }: Rehearsal): string {

@@ -4,6 +4,7 @@ import { type CliContext, formatCount, jsonLine } from "@x0tta6bl4/core";
 import { parsed } from "../../observe/agent.ts";
 import { coverText } from "../../observe/covers.ts";
 import { suggestionSchema } from "../rehearse/schema.ts";
+import { hoursText } from "./rehearse.ts";
 
 export interface SuggestFlags {
   readonly from: string;
@@ -25,7 +26,7 @@ export async function suggest(this: CliContext, flags: SuggestFlags): Promise<vo
   if (flags.output === "table") {
     const rules = policies.reduce((sum, policy) => sum + policy.rules.length, 0);
     this.stderr.write(
-      `${coverText(covers)}${hours.toFixed(1)} hours were recorded: ${rules} rules allow ${formatCount(flows - beyond)} of ${formatCount(flows)} flows; ${formatCount(attempts)} that came to nothing are left out\n`,
+      `${coverText(covers)}${hoursText(hours)} were recorded: ${rules} rules allow ${formatCount(flows - beyond)} of ${formatCount(flows)} flows; ${formatCount(attempts)} that came to nothing are left out\n`,
     );
   }
   const text = flags.output === "json" ? jsonLine(suggestion) : yaml;

@@ -106,6 +106,8 @@ export interface Needs {
   readonly needs: readonly Need[];
   /** Workloads with needs. */
   readonly subjects: readonly Owner[];
+  /** Others with flows, for which no policy can be written. */
+  readonly others: readonly Owner[];
   readonly flows: number;
   /** Flows that came to nothing, and the most frequent of them. */
   readonly attempts: number;

@@ -42,6 +42,7 @@ export async function recordedNeeds(
   const nodes = new Set(request.nodes.map(formatAddress));
   const services = new Map<string, Service>();
   const subjects = new Map<string, Owner>();
+  const others = new Map<string, Owner>();
   /** Of numbers of addresses. */
   const texts = new Map<number, string>();
   const ownersOf = ownersByCgroup();
@@ -155,7 +156,10 @@ export async function recordedNeeds(
       }
       flows++;
       add("", flow.endMs);
-      const subject = process === null ? undefined : ownersOf(process).find(isSubject);
+      const owners = process === null ? [] : ownersOf(process);
+      for (const owner of owners)
+        if (!isSubject(owner) && others.size < MOST_WORKLOADS) others.set(workloadName(owner), owner);
+      const subject = owners.find(isSubject);
       if (subject === undefined) return;
       const name = workloadName(subject);
       if (!subjects.has(name)) {
@@ -174,6 +178,7 @@ export async function recordedNeeds(
       [...peers.values()].map((peer) => ({ subject, isEgress, protocol, port, ...peer })),
     ),
     subjects: [...subjects.values()],
+    others: [...others.values()],
     flows,
     attempts,
     leftOut: leftOut.top(MOST_LEFT_OUT).map(({ sums, detail }) => ({ ...detail, flows: sums.flows })),

@@ -106,6 +106,7 @@ export async function suggestionOf(
   const { yaml, documents } = suggest(needs, world, {
     widening: { ipv4: widen, ipv6: widen < 32 ? 64 : 128 },
     resolvers: resolversOf(config),
+    labelsOf: (owner) => workloadLabels(owner, config.workloads),
   });
   const { covers, flows, attempts, beyond, unasked } = needs;
   return {

@@ -10,6 +10,7 @@ import { createReader } from "../documents.ts";
 import type { PolicySet, World } from "../model.ts";
 import { randomWorld } from "../testing/random-cases.ts";
 import { smallWorld } from "../testing/small-world.ts";
+import type { Owner } from "../workloads/name.ts";
 import { workloadLabels } from "../workloads/registry.ts";
 import type { Needs, Rehearsed } from "./contract.ts";
 import { recordedNeeds } from "./recorded-needs.ts";
@@ -21,7 +22,14 @@ import { allWorkloads } from "./workloads.ts";
 
 const signal = new AbortController().signal;
 const range = { id: 1, sinceMs: trafficMs, untilMs: trafficMs + 3_600_000, netns };
-const exact: SuggestOptions = { widening: { ipv4: 32, ipv6: 128 }, resolvers: [] };
+const labelsOf = (owner: Owner) => workloadLabels(owner, given);
+/** As the configuration gives them. */
+const given = [
+  { container: "aaaa*", labels: { app: "shop" } },
+  { unit: "worker@*", labels: { app: "worker" } },
+  { unit: "worker-main.service", labels: { app: "worker" } },
+];
+const exact: SuggestOptions = { widening: { ipv4: 32, ipv6: 128 }, resolvers: [], labelsOf };
 const reader = createReader(policyConfigSchema.parse({}));
 
 const nodesOf = ({ node, members }: World) => [node, ...members].flatMap(({ addresses }) => addresses);
@@ -36,9 +44,7 @@ function setOf(yaml: string): PolicySet {
 }
 
 async function check({ history }: Recorded, world: World, set: PolicySet): Promise<Rehearsed> {
-  const workloads = allWorkloads(world.workloads, await recordedOwners(history, range, signal), (owner) =>
-    workloadLabels(owner, []),
-  );
+  const workloads = allWorkloads(world.workloads, await recordedOwners(history, range, signal), labelsOf);
   const tables = compile(set, { ...world, workloads }, undefined);
   return rehearse(history, { ...range, nodes: nodesOf(world), tables, workloads, top: 10 }, signal);
 }
@@ -253,6 +259,29 @@ test("workloads get documents of their own; sessions do not", async () => {
     ["suggested-workload-0123456789ab", { name: "0123456789ab" }],
     ["suggested-workload-nginx.service", { unit: "nginx.service" }],
   ]);
+});
+
+test("labels of the configuration select workloads where nobody else has them", async () => {
+  const inside = (container: string | null, unit: string | null = null) => ({
+    process: testProcess({ comm: "x", cgroup: null, unit, container }),
+  });
+  using recorded = recordedFlows([
+    inward("203.0.113.5", 80, inside("aaaa".repeat(16))),
+    inward("203.0.113.6", 81, inside(`aaaa${"b".repeat(60)}`)),
+    inward("203.0.113.7", 82, inside(null, "worker-main.service")),
+    // No policy can be written for it, by its own name or by a label that it shares.
+    inward("203.0.113.8", 83, inside(null, "worker@1.service")),
+  ]);
+  const world = labelled(smallWorld);
+  const { documents, yaml } = suggest(await needsOf(recorded, world), world, exact);
+  expect(documents.map(({ subject }) => subject.labels)).toEqual([
+    { "kubernetes.io/hostname": "edge-1" },
+    { app: "shop" },
+    { unit: "worker-main.service" },
+  ]);
+  expect((await check(recorded, world, setOf(yaml))).counts.denied).toBe(0);
+  const shop = setOf(yaml.replaceAll(/port: "8[01]"/g, 'port: "99"'));
+  expect((await check(recorded, world, shop)).counts.denied).toBe(2);
 });
 
 test("a process in a cgroup of no policy has that of the one around it, as the kernel side has it", async () => {

@@ -5,12 +5,12 @@
 import { createHash } from "node:crypto";
 import { formatAddress } from "../../address.ts";
 import { protocolName } from "../../protocols.ts";
-import { policyProtocols, type World } from "../model.ts";
-import { workloadName } from "../workloads/name.ts";
+import { type Labels, policyProtocols, type World } from "../model.ts";
+import { type Owner, workloadName } from "../workloads/name.ts";
 import type { LeftOut, Needs } from "./contract.ts";
 import { type Permission, permissionsOf, type Widening } from "./permissions.ts";
 import { type RulePeers, type SuggestedSection, sectionsOf } from "./rules.ts";
-import { selectorOf } from "./workloads.ts";
+import { givenLabels, selectorOf } from "./workloads.ts";
 import { policiesYaml, type SuggestedDocument } from "./yaml.ts";
 
 const DNS = 53;
@@ -19,6 +19,15 @@ export interface SuggestOptions {
   readonly widening: Widening;
   /** Whose answers teach the addresses of names. */
   readonly resolvers: readonly Uint8Array[];
+  /** Labels of a workload that was recorded. */
+  readonly labelsOf: (owner: Owner) => Labels;
+}
+
+/** Workloads that one document is for. */
+interface Group {
+  /** Names of theirs. */
+  readonly label: string;
+  readonly selector: Labels;
 }
 
 export interface Suggestion {
@@ -28,9 +37,11 @@ export interface Suggestion {
 
 /** The same needs, in any order, give the same text. */
 export function suggest(needs: Needs, world: World, options: SuggestOptions): Suggestion {
-  const permissions = permissionsOf(needs.needs, world, options.widening);
+  const groups = groupsOf(needs, world, options.labelsOf);
+  const grouped = needs.needs.map((need) => ({ ...need, subject: groups.get(need.subject)?.label ?? "" }));
+  const permissions = permissionsOf(grouped, world, options.widening);
   const bySubject = Map.groupBy(permissions, ({ subject }) => subject);
-  const selectors = new Map(needs.subjects.map((owner) => [workloadName(owner), selectorOf(owner)]));
+  const selectors = new Map([...groups.values()].map(({ label, selector }) => [label, selector]));
   const sectionsFor = (of: readonly Permission[]): SuggestedSection[] =>
     sectionsOf(of, world).map((section) => withResolvers(section, world, options.resolvers));
   const documents: SuggestedDocument[] = [];
@@ -53,6 +64,40 @@ export function suggest(needs: Needs, world: World, options: SuggestOptions): Su
       });
   }
   return { yaml: policiesYaml(head(needs), documents), documents };
+}
+
+/**
+ * By labels of the configuration where all workloads that these select have them, and no others: those stay when a
+ * container is made anew. Else each workload by what it is called.
+ */
+function groupsOf(
+  { subjects, others }: Needs,
+  { node, members, workloads }: World,
+  labelsOf: SuggestOptions["labelsOf"],
+): Map<string, Group> {
+  const own = new Map(subjects.map((owner) => [workloadName(owner), labelsOf(owner)]));
+  const elsewhere = [
+    ...[node, ...members].map(({ labels }) => labels),
+    ...others.map(labelsOf),
+    ...workloads.filter(({ name }) => !own.has(name)).map(({ labels }) => labels),
+  ];
+  const has = (labels: Labels, wanted: Labels): boolean =>
+    Object.entries(wanted).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
+  return new Map(
+    subjects.map((owner): [string, Group] => {
+      const name = workloadName(owner);
+      const given = givenLabels(own.get(name) ?? {});
+      const entries = Object.entries(given).sort(([a], [b]) => (a < b ? -1 : 1));
+      const selected = [...own.values()].filter((labels) => has(labels, given));
+      const isTheirs =
+        entries.length > 0 &&
+        !elsewhere.some((labels) => has(labels, given)) &&
+        selected.every((labels) => Object.keys(givenLabels(labels)).length === entries.length);
+      if (!isTheirs) return [name, { label: name, selector: selectorOf(owner) }];
+      const label = entries.map(([key, value]) => `${key}=${value}`).join(",");
+      return [name, { label, selector: Object.fromEntries(entries) }];
+    }),
+  );
 }
 
 /** Names hold nothing that an object's name may not have, and those of two workloads differ. */

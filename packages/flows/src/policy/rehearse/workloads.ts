@@ -43,6 +43,14 @@ export function isSubject({ unit, container }: Owner): boolean {
   return isLasting && isLabelValue(workloadName({ unit, container }));
 }
 
+/** Labels that everything has beside those that the configuration gives. */
+const own = ["name", "unit", "container"];
+
+/** Those that the configuration gives to it, and maybe to others. */
+export function givenLabels(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => !own.includes(key)));
+}
+
 /** What selects it and nothing else. */
 export function selectorOf(owner: Owner): Labels {
   // Nodes have names too, but no units.
