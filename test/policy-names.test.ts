@@ -1,11 +1,11 @@
 /** toFQDNs against a running agent, a real resolver and real connections. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { beforeEach, expect, test } from "vitest";
-import { type Agent, pair, requireKernel, run, runX0, start, startAgent } from "./lab/index.ts";
+import { type Agent, type Outcome, pair, requireKernel, run, runX0, start, startAgent } from "./lab/index.ts";
 
 const PORT = 8080;
 const FIRST_CONNECTIONS = 200;
@@ -33,6 +33,8 @@ interface Host extends AsyncDisposable {
   /** A connection to an address that stays until the test's end. */
   hold(address: string): Promise<void>;
   names(): Promise<Names>;
+  /** `x0 policy` with words, from inside. */
+  policy(...words: readonly string[]): Promise<Outcome>;
   /** Until what is admitted is as told. */
   until(holds: (names: Names) => boolean): Promise<Names>;
 }
@@ -111,6 +113,7 @@ spec:
       stack.use(await start([process.execPath, "-e", script], /held/, { places: inside }));
     },
     names,
+    policy: (...words) => runX0(["policy", ...words, "--data-dir", folder], { places: inside }),
     async until(holds) {
       for (;;) {
         const now = await names();
@@ -222,6 +225,25 @@ test("what was learned holds after the agent was killed", { timeout: 60_000 }, a
   expect((await edge.names()).admitted).toHaveLength(1);
   expect(await edge.reach([address])).toEqual([true]);
   expect(await edge.reach([nth(2)], 500)).toEqual([false]);
+});
+
+test("a pinned policy learns names without the agent", { timeout: 60_000 }, async () => {
+  await using edge = await host();
+  await using stack = new AsyncDisposableStack();
+  const text = (await edge.policy("show", "default/names")).stdout;
+  const file = join(edge.folder, "names.yaml");
+  await writeFile(file, text);
+  stack.defer(async () => {
+    await edge.policy("reset", "--yes");
+  });
+  expect(await edge.policy("apply", "--pin", file)).toMatchObject({ code: 0 });
+  edge.agent.process.kill("SIGKILL");
+  await edge.agent.process.exit;
+  expect(await edge.reach([nth(1)], 500)).toEqual([false]);
+  expect(await edge.reach([named(nth(2))])).toEqual([true]);
+  await edge.startAgent();
+  expect((await edge.names()).admitted.map(({ address }) => address)).toEqual([nth(2)]);
+  expect(await edge.reach([nth(2), named(nth(3))])).toEqual([true, true]);
 });
 
 test("answers of other servers than the resolvers open nothing, and it is said", {
