@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { beforeEach, expect, test } from "vitest";
+import { afterAll, beforeEach, expect, test } from "vitest";
 import { type Outcome, pair, requireKernel, run, runX0, start, startAgent } from "./lab/index.ts";
 
 beforeEach((context) => requireKernel(context, "netns", "bpf", "btf", "tcx"));
@@ -40,24 +40,30 @@ async function visitedHost(): Promise<Host> {
       ...(input === undefined ? {} : { input }),
     });
   // Records reach the history within a second or two.
-  for (let flows = 0; flows < CONNECTIONS; await setTimeout(100)) {
-    const { stdout } = await policy(["suggest", "-o", "json"]);
-    flows = (JSON.parse(stdout) as { flows: number }).flows;
-  }
+  for (let told = 0; told < CONNECTIONS; await setTimeout(100))
+    told = (await agent.get<{ flows: number }>("/api/v1/policy/suggest")).flows;
   return { policy, client: left.ipv4, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
+/** One for all tests: only the last of them applies something. */
+let shared: Promise<Host> | undefined;
+function host(): Promise<Host> {
+  shared ??= visitedHost();
+  return shared;
+}
+afterAll(async () => (await shared)?.[Symbol.asyncDispose]());
+
 test("a policy is suggested from what was recorded, and drops nothing of it", async () => {
-  await using host = await visitedHost();
-  const { code, stdout: yaml, stderr } = await host.policy(["suggest", "--from", "1h"]);
+  const { policy, client } = await host();
+  const { code, stdout: yaml, stderr } = await policy(["suggest", "--from", "1h"]);
   expect(code).toBe(0);
   expect(stderr).toMatch(/\d min were recorded: \d+ rules? allow/);
-  expect(yaml).toContain(`- "${host.client}/32"`);
+  expect(yaml).toContain(`- "${client}/32"`);
   expect(yaml).toMatch(
     new RegExp(`# ${CONNECTIONS} flows, the last at .*\\n.*fromCIDR:[^#]*port: "${PORT}"`),
   );
 
-  const checked = await host.policy(["check", "-", "--against", "1h", "-o", "json"], yaml);
+  const checked = await policy(["check", "-", "--against", "1h", "-o", "json"], yaml);
   expect(checked).toMatchObject({ code: 0, stderr: "" });
   const { rehearsal } = JSON.parse(checked.stdout);
   expect(rehearsal).toMatchObject({ denied: 0, groups: [], rules: [] });
@@ -66,28 +72,28 @@ test("a policy is suggested from what was recorded, and drops nothing of it", as
   // Without its rules for what came in, all of that would be dropped.
   const closed = yaml.replace(/ {2}ingress:\n(?: {4}.*\n)+/, "  ingress:\n    - {}\n");
   expect(closed).not.toBe(yaml);
-  expect(await host.policy(["check", "-", "--against", "1h"], closed)).toMatchObject({ code: 1 });
+  expect(await policy(["check", "-", "--against", "1h"], closed)).toMatchObject({ code: 1 });
 });
 
 test("what would be dropped is told with the rule, the peer and the process", async () => {
-  await using host = await visitedHost();
-  const { code, stdout, stderr } = await host.policy(["check", "-", "--against", "1h"], only(22));
+  const { policy, client } = await host();
+  const { code, stdout, stderr } = await policy(["check", "-", "--against", "1h"], only(22));
   expect(code).toBe(1);
   expect(stderr).toContain(`${CONNECTIONS} recorded connections would be dropped`);
   expect(stdout).toMatch(new RegExp(`\\n${CONNECTIONS} +default/web +spec.ingress +deny\\n`));
   expect(stdout).toMatch(
     new RegExp(
-      `\\n${CONNECTIONS} +ingress +${host.client} +tcp/${PORT} +\\S*node\\S*.* +default/web spec.ingress +20`,
+      `\\n${CONNECTIONS} +ingress +${client} +tcp/${PORT} +\\S*node\\S*.* +default/web spec.ingress +20`,
     ),
   );
-  expect(await host.policy(["check", "-", "--against", "1h"], only(PORT))).toMatchObject({ code: 0 });
+  expect(await policy(["check", "-", "--against", "1h"], only(PORT))).toMatchObject({ code: 0 });
 });
 
 test("files are rehearsed beside what is applied, or alone", async () => {
-  await using host = await visitedHost();
-  expect(await host.policy(["apply", "--audit", "-"], only(22))).toMatchObject({ code: 0 });
+  const { policy } = await host();
+  expect(await policy(["apply", "--audit", "-"], only(22))).toMatchObject({ code: 0 });
   const rehearsed = async (file: string, ...words: string[]) => {
-    const { stdout } = await host.policy(["check", "-", "--against", "1h", "-o", "json", ...words], file);
+    const { stdout } = await policy(["check", "-", "--against", "1h", "-o", "json", ...words], file);
     const { denied, audited } = JSON.parse(stdout).rehearsal;
     return { denied, audited };
   };
@@ -98,6 +104,6 @@ test("files are rehearsed beside what is applied, or alone", async () => {
   expect(await rehearsed(only(PORT, "other"))).toEqual({ denied: 0, audited: 0 });
   // In the place of the one that is applied, and not in audit.
   expect(await rehearsed(only(23, "web"))).toEqual({ denied: CONNECTIONS, audited: 0 });
-  const wrong = await host.policy(["check", "-", "--against", "yesterday"], only(PORT));
+  const wrong = await policy(["check", "-", "--against", "yesterday"], only(PORT));
   expect(wrong).toMatchObject({ code: 2 });
 });
