@@ -72,11 +72,9 @@ export function nameAutomaton(names: readonly NameEntry[]): Uint8Array {
     const next = new Uint16Array(SYMBOLS);
     const staying = [...nodes.filter(({ stays }) => stays !== "never"), ...begins];
     const other = numberOf(staying, state, 1);
-    const special = new Set(nodes.flatMap(({ edges }) => [...edges.keys()]));
-    for (let symbol = 1; symbol < SEPARATOR; symbol++)
-      next[symbol] = special.has(symbol)
-        ? numberOf([...staying, ...nodes.flatMap(({ edges }) => edges.get(symbol) ?? [])], state, symbol)
-        : other;
+    next.fill(other, 1, SEPARATOR);
+    for (const [symbol, following] of edgesOf(nodes))
+      if (symbol !== SEPARATOR) next[symbol] = numberOf([...staying, ...following], state, symbol);
     // No name begins with it.
     if (state !== BEGIN) {
       const beyond = nodes.flatMap((node) => [
@@ -91,7 +89,7 @@ export function nameAutomaton(names: readonly NameEntry[]): Uint8Array {
   const bytes = new Uint8Array(states.length * STATE_BYTES);
   const view = new DataView(bytes.buffer);
   for (const [state, next] of nexts.entries()) {
-    for (const [symbol, to] of next.entries()) view.setUint16(state * STATE_BYTES + 2 * symbol, to, true);
+    new Uint16Array(bytes.buffer, state * STATE_BYTES, SYMBOLS).set(next);
     const peers = (states[state] as (typeof states)[number]).members.flatMap((node) => node.peers);
     if (peers.length > MOST_PEERS) {
       const name = spell(states, state);
@@ -173,8 +171,21 @@ function treeOf(names: readonly NameEntry[]): {
   };
 }
 
+/** Where each symbol leads, ascending, so that the same names give the same states. */
+function edgesOf(nodes: readonly Node[]): [symbol: number, following: readonly Node[]][] {
+  const all = new Map<number, Node[]>();
+  for (const { edges } of nodes)
+    for (const [symbol, node] of edges) {
+      const others = all.get(symbol);
+      if (others === undefined) all.set(symbol, [node]);
+      else others.push(node);
+    }
+  return all.size < 2 ? [...all] : [...all].sort(([a], [b]) => a - b);
+}
+
 /** A star may stand for nothing. */
-function withStars(nodes: readonly Node[]): Node[] {
+function withStars(nodes: readonly Node[]): readonly Node[] {
+  if (nodes.every(({ star }) => star === undefined) && nodes.length < 2) return nodes;
   const all = new Set(nodes);
   for (const { star } of nodes) if (star !== undefined) all.add(star);
   return [...all].sort((a, b) => a.number - b.number);
