@@ -13,6 +13,8 @@ export interface Field {
   readonly audit?: boolean;
   /** Whether what manages the host, and loopback, passes; default true. */
   readonly management?: boolean;
+  /** Allowed as well, and made before the others. */
+  readonly first?: Expected;
   readonly allowed: Expected;
   readonly denied: Expected;
 }
@@ -283,6 +285,30 @@ egressDeny: [{toPorts: [{ports: [{port: "8081"}]}]}]`,
     management: false,
     allowed: { "edge < far tcp/8080": "spec.ingress[0]" },
     denied: { "edge < near tcp/8082": "spec.ingress", "edge > edge tcp/8080": "spec.egress" },
+  },
+  ...["matchName: www.example.test", 'matchPattern: "*.example.test"', 'matchPattern: "**.test"'].map(
+    (selector, index): Field => ({
+      name: `fqdns-${index}`,
+      text: policy(
+        `fqdns-${index}`,
+        `endpointSelector: {}
+egress: [{toFQDNs: [{${selector}}], ${port8080}}, {toEndpoints: [{matchLabels: {role: web}}], toPorts: [{ports: [{port: "53"}]}]}]`,
+      ),
+      first: { "edge > near udp/53": "spec.egress[1]" },
+      allowed: { "edge > far tcp/8080": "spec.egress[0]" },
+      denied: { "edge > other tcp/8080": "spec.egress", "edge > far tcp/8081": "spec.egress" },
+    }),
+  ),
+  {
+    name: "fqdns-of-others",
+    text: policy(
+      "fqdns-of-others",
+      `endpointSelector: {}
+egress: [{toFQDNs: [{matchName: www.example.org}]}, {toPorts: [{ports: [{port: "53"}]}]}]`,
+    ),
+    first: { "edge > near udp/53": "spec.egress[1]" },
+    allowed: {},
+    denied: { "edge > far tcp/8080": "spec.egress" },
   },
   {
     name: "specs",

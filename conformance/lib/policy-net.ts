@@ -31,6 +31,8 @@ export interface PolicyNet extends AsyncDisposable {
   readonly edge: Namespace;
   /** Addresses of a host. */
   addresses(host: string): Readonly<Record<Version, string>>;
+  /** What `edge` is to believe about names. */
+  readonly resolvers: readonly string[];
   /** Makes the connection. @returns whether it came to its end; nobody waits long for what is not expected to. */
   succeeds(attempt: Attempt, isExpected: boolean): Promise<boolean>;
 }
@@ -97,6 +99,7 @@ export async function policyNet(): Promise<PolicyNet> {
   return {
     edge,
     addresses: (host) => hosts.get(host) as Interface,
+    resolvers: [nearEnd.ipv4, nearEnd.ipv6],
     async succeeds({ from, to, service, version }, isExpected) {
       const patience = isExpected ? LONG_SECONDS : SHORT_SECONDS;
       const place = (hosts.get(from) as Interface).namespace;
@@ -123,7 +126,8 @@ async function further(host: Interface, seenBy: Interface, number: number): Prom
   return more;
 }
 
-const QUESTION = "web.example.test";
+/** The resolvers know one name, whose addresses are those of `far`. */
+const QUESTION = "www.example.test";
 
 async function nginx(place: Namespace, path: string): Promise<Running> {
   const listens = [8080, 8081, 8082].map((port) => `listen ${port}; listen [::]:${port};`).join(" ");
@@ -137,7 +141,7 @@ http { access_log off; ${scratch} server { ${listens} location / { return 200 "h
 }
 
 function dnsmasq(place: Namespace): Promise<Running> {
-  const answers = ["192.0.2.1", "2001:db8::1"].map((ip) => `--address=/${QUESTION}/${ip}`);
+  const answers = ["10.77.2.2", "fd77:0:0:2::2"].map((ip) => `--address=/${QUESTION}/${ip}`);
   const own = ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file="];
   return start(["dnsmasq", "--no-daemon", ...own, ...answers], /started/, { places: place });
 }
@@ -154,7 +158,7 @@ function clientOf(service: string, source: string, destination: string, seconds:
   if (port === "53")
     return [
       ...[...within, "dig", `@${destination}`, "-b", source, "+tries=1", "+time=30"],
-      ...[QUESTION, ...(protocol === "tcp" ? ["+tcp"] : [])],
+      ...["A", "AAAA"].flatMap((type) => [QUESTION, type, ...(protocol === "tcp" ? ["+tcp"] : [])]),
     ];
   if (port === "5201")
     return [
