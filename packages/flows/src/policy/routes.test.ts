@@ -76,3 +76,53 @@ test("the connection of a request stays, unless it does not leave this host or a
     { ip: "192.0.2.8", port: 1002 },
   ]);
 });
+
+test("the matrix says who may reach the node, with the rules that decide", async () => {
+  const { ask } = await opened();
+  expect(await ask("/matrix")).toEqual({
+    direction: "ingress",
+    endpoint: "edge-1",
+    endpoints: ["edge-1"],
+    matrix: null,
+  });
+  await ask("/apply", apply);
+  expect(await ask("/matrix")).toMatchObject({
+    matrix: {
+      peers: [
+        { kind: "member", name: "edge-2", prefixes: ["10.0.0.2/32"] },
+        { kind: "world", name: "world" },
+      ],
+      ports: expect.arrayContaining([{ protocol: "tcp", first: 80, last: 80, isRest: false }]),
+      verdicts: expect.arrayContaining([
+        expect.objectContaining({ policy: "default/a", path: "spec.ingress[0]", decision: "allow" }),
+        expect.objectContaining({ policy: "default/a", path: "spec.ingress", decision: "deny" }),
+        { id: 1, policy: "", path: "management", decision: "allow" },
+      ]),
+      leftOut: { peers: 0, ports: 0 },
+    },
+  });
+  expect(await ask("/matrix", { direction: "egress" })).toMatchObject({ matrix: null });
+  await expect(ask("/matrix", { endpoint: "nobody" })).rejects.toThrow("no workload here is named nobody");
+});
+
+test("documents are checked without an effect, and what is applied is looked through", async () => {
+  const { ask, kernel } = await opened();
+  const strange = policyText("b", 80).replace("{}", "{matchLabels: {role: nobody}}");
+  expect(await ask("/check", { files: [{ name: "b.yaml", text: strange }] })).toMatchObject({
+    valid: true,
+    documents: [{ name: "default/b", selects: { thisNode: false, nodes: [], workloads: [] } }],
+    problems: [{ severity: "warning", file: "b.yaml", path: "spec.endpointSelector" }],
+  });
+  const wrong = policyText("b", 80).replace("ingress", "ingres");
+  expect(await ask("/check", { files: [{ name: "b.yaml", text: wrong }] })).toMatchObject({
+    valid: false,
+    documents: [],
+    problems: [{ path: "spec" }, { severity: "malformed", line: 7, path: "spec.ingres" }],
+  });
+  expect(kernel.swaps).toEqual([]);
+  expect(await ask("/warnings")).toEqual({ warnings: [] });
+  await ask("/apply", { files: [{ name: "b.yaml", text: strange }] });
+  expect(await ask("/warnings")).toMatchObject({
+    warnings: [{ policy: "default/b", path: "spec.endpointSelector" }],
+  });
+});
