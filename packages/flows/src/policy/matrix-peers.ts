@@ -27,13 +27,17 @@ const everyIPv4: Prefix = {
 };
 const everything: Prefix = { bytes: new Uint8Array(16), bits: 0 };
 
-/** Nodes and workloads, then ranges and names that rules speak of, then the rest of the world. */
+/**
+ * Nodes and workloads, then ranges and names that rules speak of, then the rest of the world.
+ * @param most rows; the world's are always among them. O(members + most × ranges).
+ */
 export function matrixPeers(
   rules: readonly PolicyRule[],
   world: World,
   endpoint: number,
   sources: readonly Prefix[],
-): PeerProbe[] {
+  most: number,
+): { readonly shown: PeerProbe[]; readonly leftOut: number } {
   const selectors = rules.flatMap(({ peers }) => peers ?? []);
   const written = selectors.flatMap((peer) => (peer.kind === "cidr" ? [peer.prefix, ...peer.except] : []));
   const isWhole = (prefix: Prefix): boolean => [everything, everyIPv4].some((whole) => isSame(whole, prefix));
@@ -56,23 +60,30 @@ export function matrixPeers(
       return peer.kind === "pattern" ? [[peer.pattern, peer.pattern.replace(/\*+/g, "x")] as const] : [];
     }),
   );
-  return [
+  const worlds = [
+    ...(restIPv4 === undefined ? [] : [probe("world", "world, IPv4", restIPv4, [formatPrefix(everyIPv4)])]),
+    ...(restIPv6 === undefined ? [] : [probe("world", "world, IPv6", restIPv6, [formatPrefix(everything)])]),
+  ];
+  const nodes = [
     ...(endpoint === NODE_ENDPOINT
       ? []
       : [...nodeRows("host", self, sources), ...otherWorkloads(world, endpoint)]),
     ...members.flatMap((member) => nodeRows("member", member, sources)),
-    ...ranges.flatMap((range) => {
+  ];
+  const room = most - worlds.length;
+  const others = [
+    ...nodes.slice(0, room),
+    ...ranges.slice(0, Math.max(0, room - nodes.length)).flatMap((range) => {
       const address = free(range, ranges);
-      return address === undefined
-        ? []
-        : [probe("range", formatPrefix(range), address, [formatPrefix(range)])];
+      const told = formatPrefix(range);
+      return address === undefined ? [] : [probe("range", told, address, [told])];
     }),
     ...[...names].flatMap(([told, name]) =>
       restIPv4 === undefined ? [] : [{ ...probe("name", told, restIPv4, []), names: [name] }],
     ),
-    ...(restIPv4 === undefined ? [] : [probe("world", "world, IPv4", restIPv4, [formatPrefix(everyIPv4)])]),
-    ...(restIPv6 === undefined ? [] : [probe("world", "world, IPv6", restIPv6, [formatPrefix(everything)])]),
-  ];
+  ].slice(0, Math.max(0, room));
+  const all = nodes.length + ranges.length + names.size;
+  return { shown: [...others, ...worlds], leftOut: all > room ? all - others.length : 0 };
 }
 
 /** Its addresses are one as far as labels decide; sources of management tell them apart. */

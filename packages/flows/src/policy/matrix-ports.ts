@@ -47,16 +47,25 @@ function ofProtocol(protocol: PolicyProtocol, selectors: readonly PortSelector[]
   const cuts = new Set([0, ...named.flatMap(({ first, last }) => [first, last + 1])]);
   const starts = [...cuts].filter((at) => at <= LAST_PORT).sort((a, b) => a - b);
   const stretches = starts.map((first, index) => ({ first, last: (starts[index + 1] ?? LAST_PORT + 1) - 1 }));
-  const isNamed = ({ first }: { first: number }): boolean =>
-    named.some((selector) => selector.first <= first && first <= selector.last);
+  const sorted = named.toSorted((a, b) => a.first - b.first);
+  let next = 0;
+  let namedTo = -1;
+  // Both are in order: each selector is looked at once.
+  const isNamed = stretches.map(({ first }) => {
+    for (; (sorted[next]?.first ?? LAST_PORT + 1) <= first; next++)
+      namedTo = Math.max(namedTo, sorted[next]?.last ?? -1);
+    return namedTo >= first;
+  });
   const probe = (first: number, told: Omit<MatrixPort, "protocol">): PortProbe => ({
     told: { protocol, ...told },
     protocol: policyProtocols[protocol],
     first,
   });
-  const other = stretches.find((stretch) => !isNamed(stretch));
+  const other = stretches.find((_, at) => !isNamed[at]);
   return [
-    ...stretches.filter(isNamed).map((stretch) => probe(stretch.first, { ...stretch, isRest: false })),
+    ...stretches
+      .filter((_, at) => isNamed[at])
+      .map((stretch) => probe(stretch.first, { ...stretch, isRest: false })),
     ...(other === undefined ? [] : [probe(other.first, { first: 0, last: LAST_PORT, isRest: true })]),
   ];
 }

@@ -90,6 +90,8 @@ test("what has no room is counted", () => {
   const matrix = matrixOf(set, smallWorld, { endpoint: 0, direction: "ingress", management });
   expect(matrix?.leftOut.ports).toBe(60 + 2 - 48);
   expect(matrix?.leftOut.peers).toBeGreaterThan(50);
+  expect(matrix?.peers.at(-1)).toMatchObject({ kind: "world", prefixes: ["0.0.0.0/0", "::/0"] });
+  expect(matrix?.ports.at(-1)).toMatchObject({ protocol: null });
 });
 
 const CASES = 150;

@@ -6,13 +6,24 @@ import { applying, peerMatches } from "./evaluate.ts";
 import { evaluateManaged } from "./managed.ts";
 import { type MatrixPeer, matrixPeers, type PeerProbe } from "./matrix-peers.ts";
 import { type MatrixPort, matrixPorts, type PortProbe } from "./matrix-ports.ts";
-import type { Attempt, Direction, Policy, PolicyDirection, PolicySet, Verdict, World } from "./model.ts";
+import type {
+  Attempt,
+  Direction,
+  Node,
+  Policy,
+  PolicyDirection,
+  PolicySet,
+  Verdict,
+  World,
+} from "./model.ts";
 import type { Management } from "./tables.ts";
 
 /** More than anyone reads in one picture. */
 const MOST_PEERS = 200;
 const MOST_PORTS = 48;
-/** Selectors held against members for one answer: a tenth of a second or two, in which nothing else is answered. */
+/** Both families of the world, and somebody. */
+const FEWEST_PEERS = 3;
+/** Selectors and members held against peers for one answer: some 0.1 s, in which nothing else is answered. */
 const MOST_STEPS = 400_000;
 
 export interface Matrix {
@@ -30,7 +41,10 @@ export interface MatrixQuestion {
   readonly management: Management | undefined;
 }
 
-/** Undefined where no policy speaks of the endpoint in that direction. O(peers × selectors × members + cells × rules of a peer). */
+/**
+ * Undefined where no policy speaks of the endpoint in that direction.
+ * O(peers × (selectors + members) + cells × rules of a peer).
+ */
 export function matrixOf(set: PolicySet, world: World, question: MatrixQuestion): Matrix | undefined {
   const { endpoint, direction } = question;
   const found = applying(set.policies, world, question);
@@ -42,11 +56,17 @@ export function matrixOf(set: PolicySet, world: World, question: MatrixQuestion)
   // The last one stands for all that no rule names.
   const ports = [...allPorts.slice(0, -1).slice(0, MOST_PORTS), ...allPorts.slice(-1)];
   const selectors = rules.reduce((sum, { peers }) => sum + (peers?.length ?? 1), 1);
-  const room = Math.floor(MOST_STEPS / (selectors * (1 + world.members.length)));
-  const allPeers = matrixPeers(rules, world, endpoint, management?.sources ?? []);
-  const peers = allPeers.slice(0, Math.max(1, Math.min(MOST_PEERS, room)));
+  const room = Math.floor(MOST_STEPS / (selectors + world.members.length));
+  const { shown: peers, leftOut } = matrixPeers(
+    rules,
+    world,
+    endpoint,
+    management?.sources ?? [],
+    Math.max(FEWEST_PEERS, Math.min(MOST_PEERS, room)),
+  );
   const cells = peers.map(({ address, workload, names }) => {
-    const there = { ...world, names: () => names };
+    const isThere = (node: Node): boolean => node.addresses.some((one) => Buffer.compare(one, address) === 0);
+    const there = { ...world, members: world.members.filter(isThere), names: () => names };
     const peer = { address, workload };
     const set = { policies: policies.map((policy) => about(policy, there, peer)) };
     return ports.map(({ protocol, first: port }) =>
@@ -55,7 +75,7 @@ export function matrixOf(set: PolicySet, world: World, question: MatrixQuestion)
   });
   return {
     ...joined(peers, ports, cells),
-    leftOut: { peers: allPeers.length - peers.length, ports: allPorts.length - ports.length },
+    leftOut: { peers: leftOut, ports: allPorts.length - ports.length },
   };
 }
 
