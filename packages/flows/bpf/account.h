@@ -58,8 +58,7 @@ static __always_inline void fill_flow(struct flow *flow, struct flow_detail *det
 	__u64 now = bpf_ktime_get_ns();
 	__builtin_memcpy(&flow->key, &packet->key, sizeof(flow->key));
 	flow->last = now >> LAST_SHIFT;
-	flow->flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0) |
-		      application_of(&packet->key);
+	flow->flags = flags | opener_of(packet) | (packet->side ? FLOW_FIRST_SENDER : 0) | application_of(&packet->key);
 	flow->generation = flow->verdict = 0;
 	flow->first_ns = now;
 	flow->process[0] = flow->process[1] = 0;

@@ -46,7 +46,8 @@ static __always_inline __u32 figures_of(__u64 id, __u64 packets, __u64 bytes)
 static __always_inline void expel(struct flow *flow, const struct flow_detail *detail, struct totals *totals)
 {
 	__u64 id = flow->id;
-	bool known = detail->seen == figures_of(id, flow->packets[0] + flow->packets[1], flow->bytes[0] + flow->bytes[1]);
+	bool known =
+		detail->seen == figures_of(id, flow->packets[0] + flow->packets[1], flow->bytes[0] + flow->bytes[1]);
 	struct flow_event *event = known ? 0 : bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (event)
 		fill_event(event, EVENT_FLOW_REPLACED, flow);

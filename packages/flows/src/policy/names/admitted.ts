@@ -8,6 +8,7 @@ import {
   connectionKeyLayout,
   flowKeyLayout,
   nameCountsLayout,
+  nameSettingsLayout,
 } from "../../generated/layout.ts";
 import { mapAccess, readBatches, testRun } from "../../kernel/bpf.ts";
 import { possibleCpus } from "../../kernel/cpus.ts";
@@ -137,8 +138,8 @@ export function openNames(libc: Libc, { maps, program, nowMs, bootMs }: NamesOpt
       resolvers = settings.resolvers.slice(0, MOST_RESOLVERS);
       writeResolvers(libc, maps.resolvers, resolvers);
       using(libc, [4, 8], (key, value) => {
-        value.view.setUint32(0, settings.shortestSeconds, true);
-        value.view.setUint32(4, settings.longestSeconds, true);
+        value.view.setUint32(nameSettingsLayout.shortest, settings.shortestSeconds, true);
+        value.view.setUint32(nameSettingsLayout.longest, settings.longestSeconds, true);
         const result = access.update(maps.name_settings, key, value);
         if (result < 0) throw kernelError("telling how long names hold", result);
       });
