@@ -1,6 +1,14 @@
 /** A router's policy judges what reaches or leaves the router, not what it forwards. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { createNamespace, missingKernel, ping, type Routed, requireKernel, route } from "./lab/index.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  createNamespace,
+  masquerade,
+  missingKernel,
+  ping,
+  type Routed,
+  requireKernel,
+  route,
+} from "./lab/index.ts";
 import { type Guarded, guard } from "./policy/guarded.ts";
 import { openSockets, type Sockets } from "./policy/sockets.ts";
 
@@ -17,7 +25,7 @@ interface Hosts extends AsyncDisposable {
   readonly right: Sockets;
 }
 
-async function openHosts(): Promise<Hosts> {
+async function openHosts(translates: boolean): Promise<Hosts> {
   await using stack = new AsyncDisposableStack();
   const places = [
     stack.use(await createNamespace()),
@@ -25,6 +33,7 @@ async function openHosts(): Promise<Hosts> {
     stack.use(await createNamespace()),
   ] as const;
   const ends = await route(...places);
+  if (translates) await masquerade(places[1], "right0");
   const [left, router, right] = [
     stack.use(await openSockets(places[0])),
     stack.use(await openSockets(places[1])),
@@ -35,39 +44,44 @@ async function openHosts(): Promise<Hosts> {
   return { ends, guarded, left, router, right, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-let hosts: Hosts;
-let port = 7000;
-beforeAll(async () => {
-  if ((await missingKernel(...needs)) === undefined) hosts = await openHosts();
-});
-afterAll(() => hosts?.[Symbol.asyncDispose]());
-afterEach(() => hosts?.guarded.lift());
+describe.each([
+  ["forwarded as it is", false],
+  ["with its source translated", true],
+])("%s", (_, translates) => {
+  let hosts: Hosts;
+  let port = 7000;
+  beforeAll(async () => {
+    if ((await missingKernel(...needs)) === undefined) hosts = await openHosts(translates);
+  });
+  afterAll(() => hosts?.[Symbol.asyncDispose]());
+  afterEach(() => hosts?.guarded.lift());
 
-test.each(["ipv4", "ipv6"] as const)(
-  "passes over %s; the router itself does not speak or answer",
-  async (version) => {
-    const { ends, guarded, left, router, right } = hosts;
-    await guarded.apply(denyAll);
-    for (const protocol of ["udp", "tcp"] as const) {
-      const host = ends.right[0][version];
-      const server = await right.listen(protocol, host, port);
-      const client = await left.dial(protocol, { host, port: port++ });
-      client.say("question");
-      await server.hears("question");
-      server.say("answer");
-      await client.hears("answer");
-    }
-    expect(await ping(ends.left[0].namespace, { host: ends.right[0][version], count: 1 })).toMatchObject({
-      received: 1,
-    });
-    const own = await router.listen("udp", ends.left[1][version], port);
-    const stranger = await left.dial("udp", { host: ends.left[1][version], port });
-    stranger.say("denied");
-    await guarded.decides("spec.ingress", "deny", 0);
-    expect(own.heard()).toBe("");
-    const other = await right.listen("udp", ends.right[0][version], port);
-    own.say("denied", { host: ends.right[0][version], port: port++ });
-    await guarded.decides("spec.egress", "deny", 0);
-    expect(other.heard()).toBe("");
-  },
-);
+  test.each(["ipv4", "ipv6"] as const)(
+    "passes over %s; the router itself does not speak or answer",
+    async (version) => {
+      const { ends, guarded, left, router, right } = hosts;
+      await guarded.apply(denyAll);
+      for (const protocol of ["udp", "tcp"] as const) {
+        const host = ends.right[0][version];
+        const server = await right.listen(protocol, host, port);
+        const client = await left.dial(protocol, { host, port: port++ });
+        client.say("question");
+        await server.hears("question");
+        server.say("answer");
+        await client.hears("answer");
+      }
+      expect(await ping(ends.left[0].namespace, { host: ends.right[0][version], count: 1 })).toMatchObject({
+        received: 1,
+      });
+      const own = await router.listen("udp", ends.left[1][version], port);
+      const stranger = await left.dial("udp", { host: ends.left[1][version], port });
+      stranger.say("denied");
+      await guarded.decides("spec.ingress", "deny", 0);
+      expect(own.heard()).toBe("");
+      const other = await right.listen("udp", ends.right[0][version], port);
+      own.say("denied", { host: ends.right[0][version], port: port++ });
+      await guarded.decides("spec.egress", "deny", 0);
+      expect(other.heard()).toBe("");
+    },
+  );
+});

@@ -175,6 +175,8 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	}
 	if (forwarded && !(flow->flags & FLOW_FORWARDED))
 		__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
+	if (forwarded && state && !netns)
+		let_answers_pass(&packet, flow, state);
 	bool drop = judged && judge(skb, &packet, flow, fresh ? how | JUDGE_FRESH : how, state);
 	if (!drop && is_naming(&packet, flow) && !(device & DEVICE_COUNTS))
 		learn(skb, &packet, flow, how);

@@ -155,6 +155,7 @@ struct workspace {
 	struct connection_key connection;
 	struct connection_key quoted;
 	struct packet inner;
+	__u8 headers[48];
 	struct question question;
 	struct policy_key key;
 };
@@ -282,8 +283,18 @@ static __always_inline bool is_error(const struct packet *packet)
 	return packet->key.protocol == IPPROTO_ICMPV6 && type >= 1 && type <= ICMPV6_ERRORS_END;
 }
 
+/*
+ * A flow's generation and verdict are one word of 64 bits, and the generation is mixed with the flow's id: another CPU
+ * may give the element to another flow at any time, and a verdict must never be read as that one's.
+ */
+static __always_inline __u32 generation_tag(__u32 generation, __u64 id)
+{
+	return generation ^ ((__u32)id * 0x9e3779b1 ^ (__u32)(id >> 32));
+}
+
 /* Whether an ICMP error quotes a packet of a connection that is allowed: path MTU, unreachable, time exceeded. */
-static __noinline bool is_related(struct __sk_buff *skb, const struct packet *packet, struct workspace *work)
+static __noinline bool is_related(struct __sk_buff *skb, const struct packet *packet, struct workspace *work,
+				  __u32 generation)
 {
 	if (!packet || !work)
 		return false;
@@ -291,7 +302,7 @@ static __noinline bool is_related(struct __sk_buff *skb, const struct packet *pa
 	struct flow_key *key = &inner->key;
 	__builtin_memset(inner, 0, sizeof(*inner));
 	key->netns = packet->key.netns;
-	__u8 ip[40], transport[8];
+	__u8 *ip = work->headers, *transport = work->headers + 40;
 	__u32 at = packet->payload, header = 40;
 	if (!at || bpf_skb_load_bytes(skb, at, ip, 20))
 		return false;
@@ -309,13 +320,17 @@ static __noinline bool is_related(struct __sk_buff *skb, const struct packet *pa
 		key->protocol = ip[6];
 	}
 	/* Errors quote 8 bytes of layer 4 at least: RFC 792, RFC 4443. */
-	if (bpf_skb_load_bytes(skb, at + header, transport, sizeof(transport)))
+	if (bpf_skb_load_bytes(skb, at + header, transport, 8))
 		return false;
-	read_transport(inner, key->protocol, transport, sizeof(transport));
+	read_transport(inner, key->protocol, transport, 8);
 	order_sides(inner);
 	__builtin_memcpy(&work->quoted.flow, key, sizeof(*key));
 	work->quoted.endpoint = work->connection.endpoint;
-	return bpf_map_lookup_elem(&connections, &work->quoted) != 0;
+	if (bpf_map_lookup_elem(&connections, &work->quoted))
+		return true;
+	/* What is forwarded from an address of this host is no connection of it: `let_answers_pass`. */
+	struct flow *flow = work->quoted.endpoint ? 0 : flow_of(&work->quoted.flow);
+	return flow && *(volatile __u64 *)&flow->generation == generation_tag(generation, flow->id);
 }
 
 /* Whether this host forwards the packet instead of taking it; what the routes do not say is taken. */
@@ -416,7 +431,7 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 		return DECISION_ALLOW << VERDICT_DECISION | side;
 	if (is_hidden(packet))
 		return DECISION_DENY << VERDICT_DECISION | side;
-	if (is_error(packet) && is_related(skb, packet, work)) {
+	if (is_error(packet) && is_related(skb, packet, work, trial->generation)) {
 		counts->related++;
 		return DECISION_ALLOW << VERDICT_DECISION | side;
 	}
@@ -467,15 +482,6 @@ static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packe
 	return verdict;
 }
 
-/*
- * A flow's generation and verdict are one word of 64 bits, and the generation is mixed with the flow's id: another CPU
- * may give the element to another flow at any time, and a verdict must never be read as that one's.
- */
-static __always_inline __u32 generation_tag(__u32 generation, __u64 id)
-{
-	return generation ^ ((__u32)id * 0x9e3779b1 ^ (__u32)(id >> 32));
-}
-
 static __always_inline void keep_verdict(struct flow *flow, const struct packet *packet, __u64 id, __u32 generation,
 					 __u32 verdict)
 {
@@ -517,6 +523,19 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 	if (flow)
 		keep_verdict(flow, packet, id, generation, verdict);
 	return verdict >> VERDICT_DECISION == DECISION_DENY;
+}
+
+/*
+ * What is forwarded from an address of this host, as masquerading makes it, is answered to that address: the answers
+ * are not for this host. A flow that leaves so is not judged, whatever was decided when an answer came first.
+ */
+static __always_inline void let_answers_pass(const struct packet *packet, struct flow *flow,
+					     const struct policy_state *state)
+{
+	__u32 generation = generation_in_force(state);
+	__u64 id = flow->id;
+	if (generation && *(volatile __u64 *)&flow->generation != generation_tag(generation, id))
+		keep_verdict(flow, packet, id, generation, 0);
 }
 
 /* Whether the node's policy drops the packet. */
