@@ -36,7 +36,7 @@ test("a unit is reached where its policy allows it, other processes as before", 
   await writeFile(file, policy(unit, left.ipv4));
   const reaches = async (port: number): Promise<boolean> => {
     const { stdout } = await client
-      .exec(["sh", "-c", `timeout 1 ${connectTo(right.ipv4, port)}; echo $?`])
+      .exec(["sh", "-c", `timeout 3 ${connectTo(right.ipv4, port)}; echo $?`])
       .then((text) => ({ stdout: text }));
     return stdout.trim().endsWith("0");
   };
@@ -57,8 +57,10 @@ test("a unit is reached where its policy allows it, other processes as before", 
     mkdirSync(folder);
     await using again = await start(listenOn(8080, 9090), /listening/, { places: [server, inUnit] });
     expect([await reaches(9090), await reaches(8080)]).toEqual([false, true]);
-    const shown = await x0("show", "web", "-o", "json");
-    expect(shown.stdout).toContain('"deny"');
+    // The verdict is in the flow's next report.
+    await expect
+      .poll(async () => (await x0("show", "web", "-o", "json")).stdout, { timeout: 20_000 })
+      .toContain('"deny"');
     await again.stop();
   } finally {
     rmdirSync(folder);
