@@ -162,7 +162,7 @@ async function follows(cli: string, hubble: Hubble, relay: readonly string[]): P
   const coverage = { fromMs: firstMs, toMs: firstMs + 1000, lostEvents: 7 };
   hubble.take(readBatch(batchOf(flows, coverage)), []);
   await following.waitFor(/EVENTS LOST: PERF_EVENT_RING_BUFFER CPU\(0\) 7/);
-  const seen = following.output().match(/FORWARDED/g)?.length ?? 0;
+  const seen = following.output().match(/\b(?:FORWARDED|AUDITED|AUDIT|DROPPED)\b/g)?.length ?? 0;
   demand(seen === 50, `50 flows came, hubble shows ${seen}`);
 }
 

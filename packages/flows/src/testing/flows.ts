@@ -4,7 +4,6 @@ import { applications } from "../application.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { nothingLearned } from "../learned.ts";
 import { tcpFlags } from "../protocols.ts";
-import { verdicts } from "../verdicts.ts";
 
 /** A complete flow: an HTTPS connection of curl, but for what is given. */
 export function testFlow(given: Partial<Flow> = {}): Flow {
@@ -100,11 +99,9 @@ function mixedFlow(random: Random, index: number, startMs: number): Flow {
     place: one(["local", "local", "forwarded", "loopback"]),
     netns: one([4_026_531_840, 4_026_532_008]),
     interface: one(["eth0", "wlan0", "lo"]),
-    verdict: one(verdicts),
-    rule: sometimes(() => ({
-      policy: one(["web", "team/db"]),
-      path: one(["spec.ingress[0]", "spec.egress"]),
-    })),
+    // By number, so that what is drawn for the rest stays as it is.
+    verdict: index % 7 === 3 ? "dropped" : index % 7 === 5 ? "audit" : "forwarded",
+    rule: index % 7 < 3 ? null : { policy: index % 2 === 0 ? "web" : "team/db", path: "spec.ingress[0]" },
     packets,
     bytes: {
       sent: packets.sent * (40 + random.below(1400)),
