@@ -23,7 +23,7 @@
 #define TCP_STATE_LISTEN 10
 
 /* For devices without an Ethernet header and for other namespaces: a stub of a few instructions, made by user
- * space, writes the namespace's number and the header's length here and jumps into the program below. */
+ * space, writes the namespace's number and what the device is here and jumps into the program below. */
 #define CB_NETNS 0
 #define CB_DEVICE 1
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Who uses a socket. The tracepoints came with Linux 6.3; older kernels get the object without this file. */
+/* Who uses a socket. The tracepoints came with Linux 6.3; on older kernels these programs are not loaded. */
 #include "process.h"
 #include <bpf/bpf_tracing.h>
 

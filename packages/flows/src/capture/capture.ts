@@ -13,11 +13,10 @@ import type { FlowChange, FlowList, FlowQuery } from "../flow.ts";
 import { eventType, flowEventLayout, flowFlag } from "../generated/layout.ts";
 import { kernelDropReasons } from "../insight/drop-reasons.ts";
 import { cgroupPaths } from "../kernel/cgroups.ts";
-import { ELEMENT_WORDS, openKernelFlows, WHOLE_WORDS } from "../kernel/flow-table.ts";
+import { ELEMENT_WORDS, flowTableMaps, openKernelFlows, WHOLE_WORDS } from "../kernel/flow-table.ts";
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
 import { type KernelEnforcement, openEnforcement } from "../policy/enforce/enforcement.ts";
-import { protocolNumbers } from "../protocols.ts";
 import type { CaptureOptions, FlowMaps, Totals } from "./contract.ts";
 import { createCoverage } from "./coverage.ts";
 import type { Names } from "./describe.ts";
@@ -33,6 +32,7 @@ import { createJoins } from "./joins.ts";
 import { type KernelSide, openKernelSide } from "./kernel-side.ts";
 import { createLearnedStore } from "./learned-store.ts";
 import { listFlows } from "./listing.ts";
+import { createOrphans } from "./orphans.ts";
 import { createProcesses } from "./processes.ts";
 import { compileQuery } from "./query.ts";
 import { createRecorder, type RecordMessage } from "./recorder.ts";
@@ -43,7 +43,6 @@ import {
   createFlowTable,
   elementOf,
   KEY_WORDS,
-  protocolOf,
   TICK_MS,
   ticks,
   UNKNOWN,
@@ -61,21 +60,8 @@ const BATCH = 4096;
 const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirst;
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
-const FIND_OWNERS_MS = 5000;
 /** Events that wait for followers: those of a second. */
 const MOST_NEWS = 2000;
-
-/** Bytes of most events: flows, and exchanges. */
-const EVENT_BYTES = 160;
-
-/**
- * How long the ring may wait after a drain of so many events. Each wake-up costs as much as dozens of events, so it
- * waits as long as people do not notice, unless more than a sixteenth of it was full: the default ring then has room
- * for a million events a second.
- */
-export function pollDelayMs(events: number, ringBytes: number): number {
-  return events * EVENT_BYTES > ringBytes / 16 ? 5 : 20;
-}
 
 export interface Capture {
   /** Open as long as this is. */
@@ -139,8 +125,7 @@ export function openCapture(
   /** As of the latest drain or read: what a flow's `last` counts back from. */
   let nowNs = Number(clock.monotonicNs());
   let readMs = Number.NEGATIVE_INFINITY;
-  let ownersMs = startedMs;
-  let orphans = 0;
+  const orphans = createOrphans(startedMs, kernel.findOwners);
   let lostPackets = 0;
   let lostBytes = 0;
   let kernelTotals = kernel.totals();
@@ -262,8 +247,7 @@ export function openCapture(
     const owner = flowAt + word.process;
     processes.note(words[owner] as number, words[owner + 1] as number);
     processes.note(words[owner + 2] as number, words[owner + 3] as number);
-    const kind = keyWords[keyAt + word.kind] as number;
-    if (isOrphan(flags, kind)) orphans++;
+    orphans.note(flags, keyWords[keyAt + word.kind] as number);
     translation.entered(slot, keyWords, keyAt);
     if (joins.isHidden(slot)) return;
     scans.flow(keyWords, keyAt, words, flowAt);
@@ -398,11 +382,7 @@ export function openCapture(
     lostBytes = Math.max(lostBytes, before.bytes - tally.bytes - undecided.bytes);
     kernelTotals = before;
     readMs = clock.nowMs();
-    if (orphans > 0 && readMs - ownersMs > FIND_OWNERS_MS) {
-      orphans = 0;
-      ownersMs = readMs;
-      kernel.findOwners();
-    }
+    orphans.settle(readMs);
     insight.expire(Number(clock.monotonicNs()));
     scans.expire();
     enforcement.sweep((low, high) => table.slotOfId(low, high) >= 0);
@@ -456,13 +436,7 @@ export function openCapture(
 
   return {
     maps: {
-      flows: {
-        flows: kernel.maps.flows,
-        details: kernel.maps.details,
-        buckets: kernel.maps.buckets,
-        spares: kernel.maps.spares,
-        table: kernel.maps.table,
-      },
+      flows: flowTableMaps(kernel.maps),
       maxFlows: options.maxFlows,
       processes: kernel.maps.processes,
       namespaces: kernel.maps.namespaces,
@@ -519,11 +493,4 @@ export function openCapture(
       processes.close();
     },
   };
-}
-
-/** Whether a socket of this host sent the first packet and nobody is known to own it. */
-function isOrphan(flags: number, kind: number): boolean {
-  const protocol = protocolOf(kind);
-  const hasSocket = protocol === protocolNumbers.tcp || protocol === protocolNumbers.udp;
-  return hasSocket && (flags & flowFlag.egressFirst) !== 0 && (flags & (3 * flowFlag.owned)) === 0;
 }

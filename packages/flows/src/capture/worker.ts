@@ -2,8 +2,9 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { compactHeapSoon, serveChannel, systemClock } from "@x0tta6bl4/core";
 import { openLibc } from "../kernel/libc.ts";
-import { type Capture, openCapture, pollDelayMs } from "./capture.ts";
+import { type Capture, openCapture } from "./capture.ts";
 import type { CaptureContract } from "./contract.ts";
+import { pollDelayMs } from "./poll-delay.ts";
 
 /**
  * A full read of a crowded table takes tens of milliseconds: it then comes less often, so that it costs 4 % of a core.

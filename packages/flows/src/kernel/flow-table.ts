@@ -38,6 +38,11 @@ const COUNTER_WORDS = 8;
 
 export type FlowTableMaps = Readonly<Record<"flows" | "details" | "buckets" | "spares" | "table", number>>;
 
+/** Of all maps those that hold flows. */
+export function flowTableMaps({ flows, details, buckets, spares, table }: FlowTableMaps): FlowTableMaps {
+  return { flows, details, buckets, spares, table };
+}
+
 export interface KernelFlows {
   /** Elements that hold flows or held some; makes them readable. */
   reach(): number;
