@@ -120,10 +120,12 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       if (isJudgingSockets) membership.write(workloads);
       writeExempt(libc, maps.exempt, exempt);
       if (settings !== undefined) names.configure(settings);
+      const isPinned = pin && tables !== undefined;
+      // What cannot be pinned is not put in force either.
+      if (isPinned) pins.turnOn(maps, options.links());
       const generation = generations.swap(tables, confirmWithinMs);
       generations.judgeLoopback(judgeLoopback);
-      if (pin && tables !== undefined) pins.turnOn(maps, options.links());
-      else pins.turnOff();
+      if (!isPinned) pins.turnOff();
       return generation;
     },
     confirm: () => open().generations.confirm(),

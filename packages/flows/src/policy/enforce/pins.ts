@@ -68,9 +68,13 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     }
   };
+  /** What has its name: taking it away to give it again would leave a moment in which a kill ends it. */
+  const named = new Set(isOn ? pinnedMaps.map((name) => join(folder, name)) : []);
   const give = (fd: number, path: string): void => {
+    if (named.has(path)) return;
     remove(path);
     pin(libc, fd, path);
+    named.add(path);
   };
   return {
     maps,
@@ -82,7 +86,10 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
       const path = join(links, name);
       const link = openPinned(libc, path);
       if (link === undefined) return undefined;
-      if (updateLink(libc, link, program) >= 0) return link;
+      if (updateLink(libc, link, program) >= 0) {
+        named.add(path);
+        return link;
+      }
       libc.close(link);
       remove(path);
       return undefined;
@@ -103,13 +110,17 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
     },
     turnOff() {
       removePinned(folder);
+      named.clear();
       isOn = false;
     },
     link(name, link) {
       if (isOn) give(link, join(links, name));
     },
     forget(name) {
-      if (isOn) remove(join(links, name));
+      if (!isOn) return;
+      const path = join(links, name);
+      remove(path);
+      named.delete(path);
     },
     close() {
       for (const map of opened.values()) libc.close(map);
