@@ -57,7 +57,8 @@ if (kind === "notes") {
       .slice(0, lines)
       .join("\n  ");
   for (const { name, outcome, errors = [] } of results) {
-    if (outcome === "failed") console.log(`failed: ${name}\n  ${errors.map((error) => start(error, 20)).join("\n  ")}`);
+    if (outcome === "failed")
+      console.log(`failed: ${name}\n  ${errors.map((error) => start(error, 20)).join("\n  ")}`);
     // The runner keeps what failed before it tried again.
     if (outcome === "passed" && errors.length > 0)
       console.log(`passed at a second try only: ${name}\n  ${start(errors[0], 4)}`);
