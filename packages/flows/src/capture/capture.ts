@@ -77,6 +77,8 @@ export interface Capture {
   figures(): Totals;
   /** Reads the ring. @returns how many events there were. */
   drain(): number;
+  /** Events that were taken from the ring since the start. */
+  readonly drained: number;
   /** Reads the whole map and ends what is over. */
   read(): void;
   /** Hands the recording side what happened since the last call. */
@@ -112,6 +114,7 @@ export function openCapture(
   const undecided = createUndecided();
   /** Whether what is entered comes from the ring, not from a read of the map. */
   let isRing = false;
+  let drained = 0;
   const followers = createFollowers(output);
   const cgroups = kernel.cgroupRoot === undefined ? undefined : cgroupPaths(kernel.cgroupRoot, clock.nowMs);
   const processes = createProcesses(libc, kernel.maps.processes, { cgroups, nowMs: clock.nowMs });
@@ -310,6 +313,7 @@ export function openCapture(
     isRing = true;
     const count = ring.drain(takeEvent, undefined, until);
     isRing = false;
+    drained += count;
     return count;
   };
 
@@ -466,6 +470,9 @@ export function openCapture(
     },
     figures,
     drain,
+    get drained() {
+      return drained;
+    },
     read,
     record: () =>
       recorder.flush(
