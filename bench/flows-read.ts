@@ -118,5 +118,5 @@ async function consume(
   if (seenPackets + totals.lost.packets !== produced)
     throw new Error(`${produced} packets made, ${seenPackets} seen, ${totals.lost.packets} said to be lost`);
   if (capture.drain() !== 0) throw new Error("events were left in the ring");
-  return { rate: (capture.drained / elapsedMs) * 1000, lost: totals.lost.events, flows: seenFlows };
+  return { rate: (capture.drained() / elapsedMs) * 1000, lost: totals.lost.events, flows: seenFlows };
 }

@@ -78,7 +78,7 @@ export interface Capture {
   /** Reads the ring. @returns how many events there were. */
   drain(): number;
   /** Events that were taken from the ring since the start. */
-  readonly drained: number;
+  drained(): number;
   /** Reads the whole map and ends what is over. */
   read(): void;
   /** Hands the recording side what happened since the last call. */
@@ -112,7 +112,7 @@ export function openCapture(
   const table = createFlowTable(options.maxFlows, options.recentFlows);
   const tally = createTally();
   const undecided = createUndecided();
-  /** Whether what is entered comes from the ring, not from a read of the map. */
+  /** What is entered comes from the ring, not from a read of the map. */
   let isRing = false;
   let drained = 0;
   const followers = createFollowers(output);
@@ -172,9 +172,8 @@ export function openCapture(
   let forgottenEvents = 0;
   const emit = (event: FlowEvent): void => {
     recorder.event(event);
-    if (followers.count === 0) return;
-    if (news.length < MOST_NEWS) news.push(event);
-    else forgottenEvents++;
+    if (followers.count > 0 && news.length < MOST_NEWS) news.push(event);
+    else if (followers.count > 0) forgottenEvents++;
   };
   const insight = createInsight({
     flows: {
@@ -470,9 +469,7 @@ export function openCapture(
     },
     figures,
     drain,
-    get drained() {
-      return drained;
-    },
+    drained: () => drained,
     read,
     record: () =>
       recorder.flush(
