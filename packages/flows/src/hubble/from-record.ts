@@ -8,6 +8,7 @@ import type { FlowProcess } from "../flow.ts";
 import { protocolNumbers, tcpFlag, tcpFlags } from "../protocols.ts";
 import {
   changes,
+  matchOf,
   placeOf,
   RECORD_WORDS,
   type RecordBatch,
@@ -119,7 +120,7 @@ export function flowOfSighting(
     time,
     uuid: uuidOf(time, which, doubles[(base + recordWord.idF64) / 2] as number, 0),
     emitter: { name: "x0tta6bl4", version },
-    ...judgement(batch, words, base, isEgress),
+    ...judgement(batch, words, base, isEgress, which === sighting.opening),
     IP: {
       source: source.ip,
       source_xlated: isReply ? undefined : translatedSource(batch, words, base, source.ip),
@@ -149,8 +150,14 @@ export function flowOfSighting(
 const hubbleVerdicts = ["FORWARDED", "AUDIT", "DROPPED"] as const;
 const DROPPED = 2;
 
-/** What policy decided, and which one. */
-function judgement({ strings }: RecordBatch, words: Uint32Array, base: number, isEgress: boolean): Values {
+/** What policy decided, and which one; of a connection's first packet also by what its rule matches. */
+function judgement(
+  { strings }: RecordBatch,
+  words: Uint32Array,
+  base: number,
+  isEgress: boolean,
+  isOpening: boolean,
+): Values {
   const decided = verdictOf(words[base + recordWord.kind] as number);
   const denied = dropReason.numbers["POLICY_DENIED"];
   const told = {
@@ -158,8 +165,9 @@ function judgement({ strings }: RecordBatch, words: Uint32Array, base: number, i
     ...(decided === DROPPED ? { drop_reason: denied, drop_reason_desc: denied } : {}),
   };
   const string = words[base + recordWord.ruleString] as number;
-  const rule = string === 0 ? null : ruleOf(strings[string] as string);
-  if (rule === null) return told;
+  const text = string === 0 ? null : (strings[string] as string);
+  const rule = ruleOf(text);
+  if (text === null || rule === null) return told;
   const slash = rule.policy.indexOf("/");
   const policy = {
     name: rule.policy.slice(slash + 1),
@@ -168,6 +176,7 @@ function judgement({ strings }: RecordBatch, words: Uint32Array, base: number, i
   };
   return {
     ...told,
+    ...(isOpening ? { policy_match_type: matchOf(text) } : {}),
     [`${isEgress ? "egress" : "ingress"}_${decided === 0 ? "allowed" : "denied"}_by`]: [policy],
   };
 }

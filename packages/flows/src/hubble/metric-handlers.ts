@@ -6,6 +6,7 @@
 import type { MetricDefinition } from "@x0tta6bl4/core";
 import { hubbleMetrics } from "@x0tta6bl4/telemetry";
 import { protocolNumbers } from "../protocols.ts";
+import { ruleMatches } from "../recording/record.ts";
 import type { Values } from "./codec.ts";
 import { icmpName } from "./icmp-name.ts";
 import { contextLabelNames, contextLabelValues } from "./metric-contexts.ts";
@@ -23,6 +24,8 @@ export interface Handler {
   readonly byPort?: (protocol: number, port: number) => Count | undefined;
   /** Whether flows of one shape (protocol, flags, ICMP's type, direction) count alike: without ports and ends. */
   readonly byShape: boolean;
+  /** Whether nothing but the first packet of a connection counts. */
+  readonly onlyOpenings?: boolean;
 }
 
 export interface Observation {
@@ -36,7 +39,8 @@ type Make = (choice: MetricChoice) => Omit<Handler, "byShape">;
 export function createHandler(choice: MetricChoice): Handler {
   const handler = makers[choice.name](choice);
   const hasEnds = contextLabelNames(choice.contexts).length > 0;
-  return { ...handler, byShape: !hasEnds && handler.byPort === undefined && !choice.flags.has("port") };
+  const isOfShape = !hasEnds && handler.byPort === undefined && !choice.flags.has("port");
+  return { ...handler, byShape: isOfShape && handler.onlyOpenings !== true };
 }
 
 const names = {
@@ -106,6 +110,21 @@ const makers: Readonly<Record<MetricName, Make>> = {
         if (icmp === undefined) return [];
         const family = protocol === protocolNumbers.icmp ? "IPv4" : "IPv6";
         return [at(flow, family, icmpName(protocol, icmp.type, icmp.code))];
+      },
+    };
+  },
+  /** Of connections, as the kernel judges them. Cilium leaves out what its host opens; here the host is who is judged. */
+  policy(choice) {
+    const { series, at } = counter(hubbleMetrics.policyVerdicts, choice);
+    return {
+      series: [series],
+      onlyOpenings: true,
+      counts(flow) {
+        const match = flow["policy_match_type"];
+        if (match === undefined) return [];
+        const direction = trafficDirection.names.get(flow["traffic_direction"]) ?? "";
+        const action = verdict.names.get(flow["verdict"]) ?? "";
+        return [at(flow, direction.toLowerCase(), ruleMatches[match] ?? "", action.toLowerCase())];
       },
     };
   },

@@ -21,6 +21,7 @@ const known = {
   http: ["exemplars"],
   httpV2: ["exemplars"],
   icmp: [],
+  policy: [],
   "port-distribution": [],
   tcp: [],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
@@ -28,7 +29,6 @@ const known = {
 export type MetricName = keyof typeof known;
 
 const unsupported: Readonly<Record<string, string>> = {
-  policy: "there is no policy whose verdicts it could count",
   sctp: "chunks of SCTP are not read",
 };
 

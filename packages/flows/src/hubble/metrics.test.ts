@@ -96,6 +96,31 @@ test("pings, drops and DNS", () => {
   expect(counted(["dns:ignoreAAAA"], [], events).text.join()).not.toContain("AAAA");
 });
 
+test("verdicts of policies: of connections that a rule or a default decided about", () => {
+  const rule = { policy: "default/web", path: "spec.ingress[0]" };
+  const ingress = { direction: "ingress", verdict: "forwarded", rule } as const;
+  const allowed = testFlow(ingress);
+  const dropped = testFlow({ ...ingress, verdict: "dropped", rule: { ...rule, path: "spec.ingress" } });
+  const audited = testFlow({ direction: "egress", verdict: "audit", rule: { ...rule, path: "spec.egress" } });
+  const records: Recorded[] = [
+    { flow: allowed, change: "start", match: "l3-l4" },
+    { flow: allowed, match: "l3-l4" },
+    { flow: dropped, change: "start", match: "none" },
+    { flow: audited, change: "start", match: "none" },
+    // What no policy has a say in.
+    ...whole,
+  ];
+  const expected = [
+    'policy_verdicts_total{direction="egress",match="none",action="audit"} 1',
+    'policy_verdicts_total{direction="ingress",match="l3-l4",action="forwarded"} 1',
+    'policy_verdicts_total{direction="ingress",match="none",action="dropped"} 1',
+  ];
+  expect(counted(["policy"], records).text).toEqual(expected);
+  // Beside one that counts replies too.
+  const both = counted(["policy", "flow:sourceContext=ip"], records).text;
+  expect(both.filter((line) => line.startsWith("policy"))).toEqual(expected);
+});
+
 test("labels of both ends, the first that applies", () => {
   const process = testProcess({ comm: "curl", unit: null });
   const records = [
@@ -232,7 +257,6 @@ test("series are bounded, and it is said where the rest went", () => {
 
 test.each<[readonly string[], RegExp]>([
   [["cheese"], /cheese is none of dns, drop/],
-  [["policy"], /policy is not counted here/],
   [["sctp"], /sctp is not counted here/],
   [["tcp", "tcp"], /tcp is there twice/],
   [["http", "httpV2"], /choose one/],

@@ -11,7 +11,14 @@ import type { Sample } from "../recording/sink.ts";
 import { verdicts } from "../verdicts.ts";
 import type { Values } from "./codec.ts";
 import { flowOfEvent, flowsInEvent } from "./from-event.ts";
-import { type Emitter, flowOfSighting, ofDestination, shownFlags, sightingsOf } from "./from-record.ts";
+import {
+  type Emitter,
+  flowOfSighting,
+  ofDestination,
+  shownFlags,
+  sighting,
+  sightingsOf,
+} from "./from-record.ts";
 import { createHandler, type Handler, type Observation } from "./metric-handlers.ts";
 import type { MetricChoice } from "./metric-options.ts";
 import { type Count, createSeries } from "./metric-series.ts";
@@ -38,6 +45,7 @@ export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: E
   const byShape = handlers.filter((handler) => handler.byShape);
   const byPort = handlers.flatMap((handler) => handler.byPort ?? []);
   const byFlow = handlers.filter((handler) => !handler.byShape && handler.byPort === undefined);
+  const onlyOpenings = byFlow.every((handler) => handler.onlyOpenings);
   const observing = handlers.filter((handler) => handler.observe !== undefined);
   const lostEvents = createSeries(hubbleMetrics.lostEvents, []);
   /** By verdict: with it a shape would not fit in 30 bits. */
@@ -83,7 +91,8 @@ export function createHubbleMetrics(choices: readonly MetricChoice[], emitter: E
           const which = rest & -rest;
           if (byShape.length > 0) countShape(records, index, which);
           if (byPort.length > 0 && (which & ofDestination) === 0) countOpening(records, index);
-          if (byFlow.length > 0) countAll(byFlow, flowOfSighting(records, index, which, emitter));
+          if (byFlow.length > 0 && (!onlyOpenings || which === sighting.opening))
+            countAll(byFlow, flowOfSighting(records, index, which, emitter));
         }
       }
       for (const event of events)

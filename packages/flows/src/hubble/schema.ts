@@ -248,6 +248,7 @@ export const flowMessage: Message = message("Flow", {
   reply: [16, "bool"],
   event_type: [19, { message: message("CiliumEventType", { type: [1, "uint32"], sub_type: [2, "uint32"] }) }],
   traffic_direction: [22, { enumeration: trafficDirection }],
+  policy_match_type: [23, "uint32"],
   trace_observation_point: [24, { enumeration: observationPoint }],
   trace_reason: [36, { enumeration: traceReason }],
   drop_reason_desc: [25, { enumeration: dropReason }],

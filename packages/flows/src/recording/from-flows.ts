@@ -7,7 +7,15 @@ import { applications } from "../application.ts";
 import type { Flow, FlowProcess } from "../flow.ts";
 import { isEcho, protocolNumber, protocolNumbers, tcpFlags } from "../protocols.ts";
 import { verdicts } from "../verdicts.ts";
-import { type Coverage, changes, places, RECORD_WORDS, type RecordBatch, recordWord } from "./record.ts";
+import {
+  type Coverage,
+  changes,
+  places,
+  RECORD_WORDS,
+  type RecordBatch,
+  type RuleMatch,
+  recordWord,
+} from "./record.ts";
 
 /** A flow with what a record says beyond it. */
 export interface Recorded {
@@ -19,6 +27,8 @@ export interface Recorded {
   readonly destinationFlags?: readonly string[];
   /** Counters of the record before this one. */
   readonly earlier?: Pick<Flow, "packets" | "bytes">;
+  /** Of the flow's rule. */
+  readonly match?: RuleMatch;
 }
 
 export function batchOf(
@@ -64,7 +74,10 @@ export function batchOf(
     set(recordWord.protocol, protocol | (sourceFlags << 8) | (destinationFlags << 16));
     if (flow.icmp !== null) set(recordWord.icmp, (flow.icmp.type << 8) | flow.icmp.code);
     if (flow.rule !== null)
-      set(recordWord.ruleString, strings.number(`${flow.rule.policy} ${flow.rule.path}`));
+      set(
+        recordWord.ruleString,
+        strings.number([flow.rule.policy, flow.rule.path, recorded.match ?? []].flat().join(" ")),
+      );
     set(recordWord.interfaceString, strings.number(flow.interface));
     const { earlier } = recorded;
     for (const [word, value] of [

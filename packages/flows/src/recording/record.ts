@@ -62,7 +62,7 @@ export const recordWord = {
   translatedPorts: 53,
   /** Index into `translations`, 0 for none. */
   translation: 54,
-  /** Name of the policy that decided, a space, path of the rule in it. */
+  /** Name of the policy that decided, path of the rule in it, and what it matches by (`ruleMatches`), with spaces. */
   ruleString: 55,
 } as const;
 
@@ -78,11 +78,21 @@ export function verdictOf(kind: number): number {
   return (kind >>> 20) & 0xf;
 }
 
-/** Names of policies have no spaces. */
+/** Names of policies have no spaces, nor have paths. */
 export function ruleOf(text: string | null): Flow["rule"] {
   if (text === null) return null;
-  const space = text.indexOf(" ");
-  return { policy: text.slice(0, space), path: text.slice(space + 1) };
+  const [policy = "", path = ""] = text.split(" ");
+  return { policy, path };
+}
+
+/** What a rule matches by, in the order of Cilium's numbers (pkg/monitor/api); `none`: no rule, but a default. */
+export const ruleMatches = ["none", "l3-only", "l3-l4", "l4-only", "all", "l3-proto", "proto-only"] as const;
+export type RuleMatch = (typeof ruleMatches)[number];
+
+/** Index into `ruleMatches`; undefined where it is not told, as of flows that come from the history. */
+export function matchOf(text: string): number | undefined {
+  const match = ruleMatches.indexOf(text.split(" ")[2] as RuleMatch);
+  return match < 0 ? undefined : match;
 }
 
 export const changes = ["start", "update", "end"] as const;

@@ -48,6 +48,12 @@ export const hubbleMetrics = {
     help: "ICMP messages in flows of Hubble, by name.",
     labels: ["family", "type"],
   },
+  policyVerdicts: {
+    name: "hubble_policy_verdicts_total",
+    type: "counter",
+    help: "Connections that a rule or default deny decided about, by what the rule matches.",
+    labels: ["direction", "match", "action"],
+  },
   portDistribution: {
     name: "hubble_port_distribution_total",
     type: "counter",

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Policy, PolicyRule, PolicySet } from "../model.ts";
-import { namesOfRules, numbered } from "./number.ts";
+import { matchedBy, namesOfRules, numbered } from "./number.ts";
 import type { RuleContent } from "./store.ts";
 
 function rule(path: string, port: number): PolicyRule {
@@ -68,9 +68,24 @@ test("no two rules of a set share a number", () => {
 test("the numbers have names, those of management and sessions too", () => {
   const set = numbered({ policies: [policy("default/a", rule("spec.ingress[0]", 1))] }, register());
   expect(namesOfRules(set)).toEqual([
-    [1, " management"],
-    [2, " session"],
-    [10, "default/a spec.ingress"],
-    [11, "default/a spec.ingress[0]"],
+    [1, " management l4-only"],
+    [2, " session all"],
+    [10, "default/a spec.ingress none"],
+    [11, "default/a spec.ingress[0] l3-l4"],
   ]);
+});
+
+test.each([
+  [undefined, undefined, "all"],
+  [undefined, 80, "l4-only"],
+  [undefined, "every", "proto-only"],
+  ["host", undefined, "l3-only"],
+  ["host", 80, "l3-l4"],
+  ["host", "every", "l3-proto"],
+  ["all", undefined, "all"],
+] as const)("peers %s and port %s match by %s", (entity, port, match) => {
+  const [first, last] = port === "every" ? [0, 65_535] : [port ?? 0, port ?? 0];
+  const peers = entity === undefined ? undefined : [{ kind: "entity", entity } as const];
+  const ports = port === undefined ? undefined : [{ protocol: "tcp", first, last } as const];
+  expect(matchedBy({ peers, ports })).toBe(match);
 });

@@ -4,7 +4,8 @@
  * several rules that all allow (or all deny) is named.
  */
 import { hash } from "node:crypto";
-import type { Policy, PolicyDirection, PolicySet, PolicySpec } from "../model.ts";
+import type { RuleMatch } from "../../recording/record.ts";
+import type { Policy, PolicyDirection, PolicyRule, PolicySet, PolicySpec } from "../model.ts";
 import { MANAGEMENT_ID, SESSION_ID } from "./schema.ts";
 import type { RuleContent } from "./store.ts";
 
@@ -37,20 +38,34 @@ export function numbered(
   return { policies: set.policies.map((policy) => ({ ...policy, specs: policy.specs.map(renumberSpec) })) };
 }
 
-/** What the ids of verdicts stand for: the policy's name, a space, the rule's path. */
+/** What the ids of verdicts stand for, as records tell it: the policy's name, the rule's path, what it matches by. */
 export function namesOfRules(set: PolicySet): [id: number, name: string][] {
   const own: [number, string][] = [
-    [MANAGEMENT_ID, " management"],
-    [SESSION_ID, " session"],
+    [MANAGEMENT_ID, told("", "management", "l4-only")],
+    [SESSION_ID, told("", "session", "all")],
   ];
   for (const { name, specs } of set.policies)
     for (const { ingress, egress } of specs)
       for (const section of [ingress, egress]) {
         if (section === undefined) continue;
-        own.push([section.defaultDenyId, `${name} ${section.path}`]);
-        for (const { id, path } of section.rules) own.push([id, `${name} ${path}`]);
+        own.push([section.defaultDenyId, told(name, section.path, "none")]);
+        for (const rule of section.rules) own.push([rule.id, told(name, rule.path, matchedBy(rule))]);
       }
   return own;
+}
+
+function told(policy: string, path: string, match: RuleMatch): string {
+  return `${policy} ${path} ${match}`;
+}
+
+/** Whether peers, ports or a protocol tell whom and what a rule is about. The entity `all` is everybody. */
+export function matchedBy({ peers, ports }: Pick<PolicyRule, "peers" | "ports">): RuleMatch {
+  const isAnybody =
+    peers === undefined || peers.some((peer) => peer.kind === "entity" && peer.entity === "all");
+  if (ports === undefined) return isAnybody ? "all" : "l3-only";
+  const isWhole = ports.every(({ first, last }) => first === 0 && last === 65_535);
+  if (isWhole) return isAnybody ? "proto-only" : "l3-proto";
+  return isAnybody ? "l4-only" : "l3-l4";
 }
 
 /** Of a section's default deny and rules, in the order in which they are numbered. */
