@@ -316,8 +316,7 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     await expect.poll(() => search().has("columns")).toBe(false);
   });
 
-  // One time in some the page opens between an event and its record: the cause is not found yet.
-  test("a dropped packet is in the table, the timeline and the map", { retry: 2 }, async () => {
+  test("a dropped packet is in the table, the timeline and the map", async () => {
     const client = createSocket("udp4").bind(0, "127.0.0.1");
     await once(client, "listening");
     const { port: from } = client.address();

@@ -9,8 +9,7 @@ import {
 import { z } from "zod";
 import type { CaptureContract } from "./capture/contract.ts";
 import { flowsFail } from "./errors.ts";
-import { type FlowEvent, flowEventSchema } from "./event.ts";
-import { compileFilter } from "./filter.ts";
+import { flowEventSchema } from "./event.ts";
 import { type FlowQuery, flowChangeSchema, flowListSchema, flowQuerySchema } from "./flow.ts";
 import type { HistoryCalls } from "./history/contract.ts";
 import { type EventQuery, eventListSchema, eventQuerySchema } from "./history/event-schema.ts";
@@ -133,10 +132,6 @@ async function* follow(
   { query, signal }: RouteRequest,
 ): AsyncIterable<StreamEvent> {
   const { updates, ...filters } = query as z.infer<typeof followQuerySchema>;
-  const matches = compileFilter(filters, Date.now());
-  // An event has no end of its own, and names one process only.
-  const isWanted = (event: FlowEvent): boolean =>
-    matches({ ...event, start: event.time, end: event.time, peerProcess: null });
   const queue = boundedQueue<StreamEvent>(QUEUED_EVENTS);
   let told = 0;
   const stopListening = channel.on("changes", (message) => {
@@ -145,9 +140,9 @@ async function* follow(
       queue.push({ event: "flow", data: { change, flow: { ...flow, id: qualified(run, flow.id) } } });
     told += message.dropped;
   });
-  const stopInsight = channel.on("insight", (events) => {
-    for (const event of events) {
-      if (!isWanted(event)) continue;
+  const stopInsight = channel.on("insight", (message) => {
+    if (message.id !== id) return;
+    for (const event of message.events) {
       const flow = event.flow === null ? null : qualified(run, event.flow);
       queue.push({ event: "insight", data: { ...event, flow } });
     }

@@ -23,6 +23,8 @@ const fullPageSize = 5000;
 const rangeFlows = 30_000;
 /** Changes are shown together, so that a busy node costs the browser no more than a quiet one. */
 const showEveryMs = 200;
+/** An event reaches the node's record a second or two after it is told; a flow that is opened meanwhile needs it too. */
+const recentInsights = 500;
 const retryAfterMs = [1000, 2000, 5000];
 
 export interface Trouble {
@@ -49,6 +51,7 @@ export class FlowsModel {
   #holds = new Set<string>();
   #listeners = new Set<() => void>();
   #insights = new Set<(event: FlowEvent) => void>();
+  readonly #recent: FlowEvent[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
@@ -60,8 +63,9 @@ export class FlowsModel {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Tells what happens on flows, as long as the page is live. */
+  /** Tells what happens on flows, as long as the page is live, and first what has just happened. */
   onInsight(listener: (event: FlowEvent) => void): () => void {
+    this.#recent.forEach(listener);
     this.#insights.add(listener);
     return () => this.#insights.delete(listener);
   }
@@ -160,6 +164,7 @@ export class FlowsModel {
         this.#changed();
       },
       insight: (event) => {
+        if (this.#recent.push(event) > recentInsights) this.#recent.shift();
         for (const listener of this.#insights) listener(event);
       },
       lost: () => void this.#guarded(() => this.#load(pageSize, true)),

@@ -34,7 +34,7 @@ import { createLearnedStore } from "./learned-store.ts";
 import { listFlows } from "./listing.ts";
 import { createOrphans } from "./orphans.ts";
 import { createProcesses } from "./processes.ts";
-import { compileQuery } from "./query.ts";
+import { compileEventFilter, compileQuery } from "./query.ts";
 import { createRecorder, type RecordMessage } from "./recorder.ts";
 import { createRemoval } from "./removal.ts";
 import { createScanWatch } from "./scan-watch.ts";
@@ -60,8 +60,6 @@ const BATCH = 4096;
 const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirst;
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
-/** Events that wait for followers: those of a second. */
-const MOST_NEWS = 2000;
 
 export interface Capture {
   /** Open as long as this is. */
@@ -92,8 +90,7 @@ export interface Capture {
 
 export interface CaptureOutput {
   changes(id: number, changes: readonly FlowChange[], dropped: number): void;
-  /** Only while somebody follows. */
-  events(events: readonly FlowEvent[]): void;
+  events(id: number, events: readonly FlowEvent[]): void;
   record(message: RecordMessage): void;
 }
 
@@ -168,12 +165,9 @@ export function openCapture(
   });
   const coverage = createCoverage(clock);
   const sums = createInsightSums(options.bounds);
-  let news: FlowEvent[] = [];
-  let forgottenEvents = 0;
   const emit = (event: FlowEvent): void => {
     recorder.event(event);
-    if (followers.count > 0 && news.length < MOST_NEWS) news.push(event);
-    else if (followers.count > 0) forgottenEvents++;
+    if (followers.count > 0) followers.happened(event, event.flow === null ? -1 : slotOf(Number(event.flow)));
   };
   const insight = createInsight({
     flows: {
@@ -337,12 +331,7 @@ export function openCapture(
     return count;
   };
 
-  const tell = (): void => {
-    followers.flush(flowOf);
-    if (news.length === 0) return;
-    output.events(news);
-    news = [];
-  };
+  const tell = (): void => followers.flush(flowOf);
 
   /** Enters an element's flow as it is. @returns whether it holds one. */
   const takeElement = (element: number): boolean => {
@@ -432,7 +421,7 @@ export function openCapture(
       ...sums.totals(),
       drops: [...drops.read()].map(([reason, packets]) => [reasonName(reason), packets]),
       skipped: kernelTotals.skipped,
-      forgottenEvents,
+      forgottenEvents: followers.forgotten,
     },
     unrecorded: recorder.unrecorded,
   });
@@ -460,7 +449,12 @@ export function openCapture(
     },
     follow(id, query, updates) {
       const matches = compileQuery(query, clock.nowMs(), names);
-      followers.add(id, (slot) => matches(slot, view.raw(slot), flowOf), updates);
+      const matchesEvent = compileEventFilter(query, clock.nowMs());
+      followers.add(id, {
+        matches: (slot) => matches(slot, view.raw(slot), flowOf),
+        matchesEvent,
+        updates,
+      });
     },
     unfollow: (id) => followers.remove(id),
     totals() {

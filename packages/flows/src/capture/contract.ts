@@ -135,7 +135,7 @@ export interface CaptureContract extends ChannelContract {
   readonly events: {
     readonly totals: Totals;
     readonly features: readonly Feature[];
-    readonly insight: readonly FlowEvent[];
+    readonly insight: { readonly id: number; readonly events: readonly FlowEvent[] };
     readonly changes: {
       readonly id: number;
       readonly changes: readonly FlowChange[];

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { FlowEvent } from "../event.ts";
 import type { Flow, FlowChange } from "../flow.ts";
 import { createFollowers } from "./followers.ts";
 
@@ -11,13 +12,15 @@ function followed(updates: boolean): {
 } {
   const told: string[] = [];
   const dropped: number[] = [];
+  const matchesEvent = ({ kind }: FlowEvent): boolean => kind !== "dns";
   const followers = createFollowers({
     changes(_, changes: readonly FlowChange[], overflow) {
       told.push(...changes.map(({ change, flow }) => `${change} ${flow.id}`));
       dropped.push(overflow);
     },
+    events: (_, events) => void told.push(...events.map(({ kind, time }) => `${kind} ${time}`)),
   });
-  followers.add(1, (slot) => slot !== 9, updates);
+  followers.add(1, { matches: (slot) => slot !== 9, matchesEvent, updates });
   return { followers, told, dropped };
 }
 
@@ -44,4 +47,20 @@ test("updates go to those who want them; what finds no room is counted", () => {
   followers.flush(flowOf);
   expect(told).toHaveLength(2001);
   expect(dropped).toEqual([0, 1000]);
+});
+
+test("an event goes where its flow goes, without one by what it says itself; what finds no room is counted", () => {
+  const { followers, told } = followed(false);
+  const event = (kind: FlowEvent["kind"], time: string): FlowEvent => ({ kind, time }) as FlowEvent;
+  followers.happened(event("dns", "of a wanted flow"), 1);
+  followers.happened(event("drop", "of another flow"), 9);
+  followers.happened(event("drop", "of none"), -1);
+  followers.happened(event("dns", "of none"), -1);
+  followers.flush(flowOf);
+  followers.flush(flowOf);
+  expect(told).toEqual(["dns of a wanted flow", "drop of none"]);
+  for (let count = 0; count < 2010; count++) followers.happened(event("drop", ""), 1);
+  followers.flush(flowOf);
+  expect(told).toHaveLength(2002);
+  expect(followers.forgotten).toBe(10);
 });

@@ -211,6 +211,9 @@ test("a packet to a closed port is a drop with the kernel's reason, on its flow"
   const { socket: closed, port } = await bound();
   closed.close();
   using observed = observe({});
+  // Who asks for flows with drops is told of the drops, too.
+  observed.capture.follow(1, { limit: 1, port, dropped: "true" }, false);
+  observed.capture.follow(2, { limit: 1, port, dropped: "false" }, false);
   socket.send("anybody?", port, host);
   const drop = await eventually<DropEvent>(
     observed,
@@ -221,6 +224,7 @@ test("a packet to a closed port is a drop with the kernel's reason, on its flow"
   expect(flow?.drops).toEqual({ packets: 1, reason: "NO_SOCKET" });
   expect(drop.flow).toBe(flow?.id);
   expect(Object.fromEntries(observed.capture.totals().insight.drops)).toMatchObject({ NO_SOCKET: 1 });
+  expect(observed.told).toEqual([drop]);
   socket.close();
 });
 

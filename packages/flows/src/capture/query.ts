@@ -1,6 +1,7 @@
 /** Queries on the live table: the filters that the kernel form answers come first, the others need the whole flow. */
 import { parseMoment } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
+import type { FlowEvent } from "../event.ts";
 import { compileFilter, parseAddressPrefix, processTest, requireProtocol } from "../filter.ts";
 import type { Flow, FlowQuery } from "../flow.ts";
 import { type Names, passes, type RawFilter } from "./describe.ts";
@@ -38,6 +39,20 @@ export function compileQuery(
       });
     return isProcess && (matches === undefined || matches(flowOf(slot)));
   };
+}
+
+/** Filters on an event whose flow is not known: what it does not say matches nothing. @throws X0_FLOWS_INVALID_FILTER */
+export function compileEventFilter(query: FlowQuery, nowMs: number): (event: FlowEvent) => boolean {
+  const matches = compileFilter(query, nowMs);
+  return (event) =>
+    matches({
+      ...event,
+      // It has no end of its own, and names one process only.
+      start: event.time,
+      end: event.time,
+      peerProcess: null,
+      drops: event.kind === "drop" ? { packets: 1, reason: event.reason } : null,
+    });
 }
 
 /** @throws X0_FLOWS_INVALID_FILTER */

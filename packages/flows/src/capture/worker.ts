@@ -30,7 +30,7 @@ const server = serveChannel<CaptureContract>(port, {
   open(options) {
     const opening = openCapture(openLibc(), options, systemClock, {
       changes: (id, changes, dropped) => server.emit("changes", { id, changes, dropped }),
-      events: (events) => server.emit("insight", events),
+      events: (id, events) => server.emit("insight", { id, events }),
       // Its words go over without being copied.
       record: (message) => records.postMessage(message, [message.batch.words.buffer as ArrayBuffer]),
     });

@@ -12,6 +12,8 @@ export interface Observed extends Disposable {
   readonly capture: Capture;
   readonly features: readonly Feature[];
   readonly changes: FlowChange[];
+  /** Events that those who follow were told. */
+  readonly told: FlowEvent[];
   /** All events so far. */
   events(): readonly FlowEvent[];
   /** What `events` took from the recorder. */
@@ -45,11 +47,12 @@ export const captureDefaults: CaptureOptions = {
 export function observe(options: Partial<CaptureOptions>): Observed {
   const changes: FlowChange[] = [];
   const events: FlowEvent[] = [];
+  const told: FlowEvent[] = [];
   const batches: RecordBatch[] = [];
   let recorded = false;
   const capture = openCapture(openLibc(), { ...captureDefaults, ...options }, systemClock, {
     changes: (_, more) => void changes.push(...more),
-    events: () => undefined,
+    events: (_, more) => void told.push(...more),
     record(message) {
       events.push(...message.events);
       batches.push(message.batch);
@@ -67,6 +70,7 @@ export function observe(options: Partial<CaptureOptions>): Observed {
     capture,
     features: capture.features(),
     changes,
+    told,
     batches,
     events() {
       capture.read();
