@@ -24,8 +24,8 @@ import { type MapName, type ProgramName, shippedPrograms } from "./kernel/progra
 import { uprobeType } from "./openssl/probes.ts";
 import { capability, effectiveCapabilities, hasCapability, missingPrivilege } from "./privilege.ts";
 
-/** BPF_PROG_TYPE_SYSCALL, which loads all others: Linux 5.14. */
-const OLDEST = [5, 14] as const;
+/** It fits the programs to its own types (CO-RE), and has bpf_loop: Linux 5.17. */
+const OLDEST = [5, 17] as const;
 
 /** The kernel's names of hooks, where our programs are called otherwise. */
 const hookNames: Readonly<Partial<Record<ProgramName, string>>> = {
