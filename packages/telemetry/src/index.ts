@@ -1,6 +1,6 @@
 export { catalogue } from "./catalogue/catalogue.ts";
 export { exportsMetrics } from "./catalogue/exports.ts";
-export { flowsMetrics, type TrafficLabel } from "./catalogue/flows.ts";
+export { flowsMetrics } from "./catalogue/flows.ts";
 export { historyMetrics } from "./catalogue/history.ts";
 export { hubbleMetrics } from "./catalogue/hubble.ts";
 export { nodeMetrics } from "./catalogue/node.ts";

@@ -1,7 +1,6 @@
 import type { MetricDefinition } from "@x0tta6bl4/core";
 
 const traffic = ["direction", "protocol", "place"] as const;
-export type TrafficLabel = (typeof traffic)[number];
 
 /** What the flow table and its BPF programs count. Totals that the kernel keeps begin with the agent's start. */
 export const flowsMetrics = {
