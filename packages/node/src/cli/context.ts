@@ -7,7 +7,7 @@ import {
   systemDataDirectory,
 } from "../config/places.ts";
 import { dataFolder } from "../folder.ts";
-import type { PartEntry } from "../parts.ts";
+import { loadParts, type PartEntry } from "../parts.ts";
 
 /** What the node's own commands use beyond what a part's command may. */
 export interface NodeContext extends CliContext {
@@ -29,7 +29,7 @@ export interface ContextOptions {
 export function nodeContext(options: ContextOptions): NodeContext {
   const { stdin, stdout, stderr, env, flags, signal } = options;
   const places = findPlaces(flags, env);
-  const loadParts = () => Promise.all(options.parts.map((part) => part.load()));
+  const load = () => loadParts(options.parts);
   return {
     process: { stdout, stderr },
     stdin,
@@ -47,9 +47,9 @@ export function nodeContext(options: ContextOptions): NodeContext {
         import("../config/load.ts"),
         import("../config/sections.ts"),
       ]);
-      return loadConfig({ sections: sectionsOf(await loadParts()), places, env, flags }).section(name);
+      return loadConfig({ sections: sectionsOf(await load()), places, env, flags }).section(name);
     },
-    loadParts,
+    loadParts: load,
   };
 }
 
