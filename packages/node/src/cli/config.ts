@@ -1,4 +1,4 @@
-import { table } from "@x0tta6bl4/core";
+import { jsonLine, table } from "@x0tta6bl4/core";
 import { configJsonSchema } from "../config/documents.ts";
 import { loadConfig, type Setting } from "../config/load.ts";
 import { sectionsOf } from "../config/sections.ts";
@@ -26,7 +26,7 @@ export async function showConfig(
           }
         : {}),
     };
-    this.stdout.write(`${JSON.stringify(document)}\n`);
+    this.stdout.write(jsonLine(document));
     return;
   }
   const { configFile, dataDirectory } = this.places;
@@ -51,7 +51,7 @@ export async function showConfig(
 
 export async function printSchema(this: NodeContext): Promise<void> {
   const sections = sectionsOf(await this.loadParts());
-  this.stdout.write(`${JSON.stringify(configJsonSchema(sections))}\n`);
+  this.stdout.write(jsonLine(configJsonSchema(sections)));
 }
 
 function bySection(settings: readonly Setting[], name: string, pick: (setting: Setting) => unknown): object {

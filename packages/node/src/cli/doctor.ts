@@ -4,7 +4,14 @@ import { once } from "node:events";
 import { accessSync, constants, existsSync, statfsSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname } from "node:path";
-import { type DoctorEntry, formatBytes, messageOf, type PartDefinition, X0Error } from "@x0tta6bl4/core";
+import {
+  type DoctorEntry,
+  formatBytes,
+  jsonLine,
+  messageOf,
+  type PartDefinition,
+  X0Error,
+} from "@x0tta6bl4/core";
 import { parseListen } from "../config/listen.ts";
 import { type Config, loadConfig } from "../config/load.ts";
 import { sectionsOf } from "../config/sections.ts";
@@ -38,7 +45,7 @@ export async function doctor(this: NodeContext, flags: { output: Output }): Prom
     for await (const entry of part.doctor?.(config?.section(part.name) ?? part.config.parse({})) ?? [])
       report(part.name, entry);
   if (flags.output === "json")
-    this.stdout.write(`${JSON.stringify({ canStart: refused.length === 0, entries: findings })}\n`);
+    this.stdout.write(jsonLine({ canStart: refused.length === 0, entries: findings }));
   if (refused[0] === undefined) return undefined;
   return nodeFail("X0_NODE_DOCTOR", `x0 up cannot start: ${refused[0].subject}: ${refused[0].detail}`, {
     hint: refused[0].hint,
