@@ -56,6 +56,7 @@ export interface PartContext<Config> {
 
 export interface DoctorEntry {
   readonly subject: string;
+  /** `off`: not in use, or not permitted. `refused`: it cannot work here; of the node itself, `x0 up` cannot start. */
   readonly outcome: "works" | "warning" | "off" | "refused";
   readonly detail: string;
   readonly hint?: string;

@@ -153,7 +153,7 @@ function takeFlag(given: Given, sections: readonly Section[], assignment: string
   given.set(`${name}.${key}`, { value: fromText(section, key, text), origin: "flag --set" });
 }
 
-/** `flows`, `map_entries` → `X0_FLOWS_MAP_ENTRIES` */
+/** `flows`, `max_flows` → `X0_FLOWS_MAX_FLOWS` */
 export function variableOf(section: string, key: string): string {
   const word = (text: string) => text.replace(/([a-z\d])([A-Z])/g, "$1_$2").replaceAll("-", "_");
   return `X0_${word(section)}_${word(key)}`.toUpperCase();
