@@ -47,7 +47,14 @@ export const flowsErrors = {
     exit: 1,
   },
   X0_FLOWS_POLICY_OFF: { when: "Policies are asked for while the agent does not keep them.", exit: 1 },
-  X0_FLOWS_POLICY_PINNED: { when: "What `--pin` left in the kernel cannot be removed.", exit: 3 },
+  X0_FLOWS_POLICY_PINNED: {
+    when: "What `--pin` keeps in the kernel cannot be put there or removed.",
+    exit: 3,
+  },
+  X0_FLOWS_POLICY_TOO_LARGE: {
+    when: "Policies need more entries, or more states to match names, than the kernel's tables may hold.",
+    exit: 1,
+  },
   X0_FLOWS_POLICY_UNCONFIRMED: {
     when: "A policy is to be applied or deleted while another waits for its confirmation.",
     exit: 1,
@@ -65,10 +72,6 @@ export const flowsErrors = {
     exit: 1,
   },
   X0_FLOWS_UNEXPECTED_ANSWER: { when: "The agent's answer is not of the shape that this x0 knows.", exit: 1 },
-  X0_FLOWS_POLICY_TOO_LARGE: {
-    when: "Policies need more entries than the kernel's table may hold.",
-    exit: 1,
-  },
 } as const;
 
 export const flowsFail: Fail<typeof flowsErrors> = errorsOf(flowsErrors);

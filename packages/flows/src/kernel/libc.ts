@@ -231,7 +231,7 @@ const errnoNames: Readonly<Record<number, string>> = {
 
 const errnoHints: Readonly<Record<number, string>> = {
   1: "run as root, or give the process CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-  12: "free memory, or set a smaller flows.maxFlows",
+  12: "free memory, or set a smaller flows.max_flows",
   13: "run as root, or give the process CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
   22: "this kernel does not know it, or CAP_PERFMON is missing: x0 doctor tells which",
 };
