@@ -32,7 +32,7 @@ const processSchema = z
   .nullable();
 
 export const flowSchema = z.object({
-  id: z.string().describe("unique while the agent runs"),
+  id: z.string().describe("unique, also among flows of earlier runs of the agent"),
   state: z.enum(["active", "ended"]),
   start: z.iso.datetime(),
   end: z.iso.datetime().describe("time of the latest packet"),
