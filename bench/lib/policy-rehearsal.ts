@@ -97,9 +97,10 @@ async function assertSample(
     string,
   ];
   const files = [{ name: "bench.yaml", text: manyRules() }];
+  const body = rehearseBodySchema.parse({ since, until, files });
   // The evaluator knows nothing of what stays reachable.
-  const body = rehearseBodySchema.parse({ since, until, files, management: false });
-  const told = await rehearsalOf(surroundings, body, signal);
+  const config = { ...surroundings.config, management_ports: [] };
+  const told = await rehearsalOf({ ...surroundings, config }, body, signal);
   const reader = createReader(surroundings.config);
   const set = reader.setOf(reader.read(files, { audit: false, appliedMs: 0 }));
   const flows = (await readAll(history, { since, until })).filter(({ place }) => place === "local");

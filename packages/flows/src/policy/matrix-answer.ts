@@ -4,13 +4,14 @@ import type { PolicyConfig } from "./config.ts";
 import { managementOf } from "./management.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
 import { type Direction, NODE_ENDPOINT, type Verdict } from "./model.ts";
+import type { KnownAddress } from "./names/known.ts";
 import type { RepositoryStatus } from "./repository.ts";
 import type { MatrixAnswer } from "./schema.ts";
 import type { RuleContent } from "./store/store.ts";
 
 /** @throws X0_FLOWS_POLICY_UNKNOWN */
 export function matrixAnswer(
-  { held, waiting, world }: RepositoryStatus,
+  { held, waiting, world, known }: RepositoryStatus & { readonly known: readonly KnownAddress[] },
   config: PolicyConfig,
   { direction, endpoint: name = world.node.name }: { direction: Direction; endpoint?: string | undefined },
   ruleOf: (id: number) => Pick<RuleContent, "policy" | "path"> | undefined,
@@ -24,6 +25,7 @@ export function matrixAnswer(
   const found = matrixOf(compiled?.set ?? { policies: [] }, world, {
     endpoint: workload?.endpoint ?? NODE_ENDPOINT,
     direction,
+    known,
     management: stored?.management === true ? managementOf(config) : undefined,
   });
   return {

@@ -2,13 +2,15 @@
 import { formatAddress } from "../address.ts";
 import { inPrefix } from "../filter.ts";
 import { formatPrefix } from "./inspect.ts";
+import { type NameSelector, nameMatches, nameOfPattern } from "./language/dns-names.ts";
 import { type Attempt, NODE_ENDPOINT, type Node, type PolicyRule, type Prefix, type World } from "./model.ts";
+import type { KnownAddress } from "./names/known.ts";
 
 export interface MatrixPeer {
   readonly kind: "host" | "workload" | "member" | "range" | "name" | "world";
   /** Of a range: as it is written; of a name: also a pattern. */
   readonly name: string;
-  /** Where its addresses lie, less those of rows with a longer prefix. */
+  /** Where its addresses lie, less those of rows with a longer prefix; of a name those that it has given. */
   readonly prefixes: readonly string[];
 }
 
@@ -27,15 +29,24 @@ const everyIPv4: Prefix = {
 };
 const everything: Prefix = { bytes: new Uint8Array(16), bits: 0 };
 
+/** Addresses of a name that have a row or a part of one. */
+const MOST_OF_NAME = 16;
+
+interface Asked {
+  readonly endpoint: number;
+  /** Of management. */
+  readonly sources: readonly Prefix[];
+  readonly known: readonly KnownAddress[];
+}
+
 /**
  * Nodes and workloads, then ranges and names that rules speak of, then the rest of the world.
- * @param most rows; the world's are always among them. O(members + most × ranges).
+ * @param most rows; the world's are always among them. O(members + most × ranges + names × known addresses).
  */
 export function matrixPeers(
   rules: readonly PolicyRule[],
   world: World,
-  endpoint: number,
-  sources: readonly Prefix[],
+  { endpoint, sources, known }: Asked,
   most: number,
 ): { readonly shown: PeerProbe[]; readonly leftOut: number } {
   const selectors = rules.flatMap(({ peers }) => peers ?? []);
@@ -49,17 +60,35 @@ export function matrixPeers(
     for (const address of addresses) taken.add(formatAddress(address));
     return { ...node, addresses };
   });
+  const isNode = (address: Uint8Array): boolean => taken.has(formatAddress(address));
+  const named = new Map(known.map((one) => [formatAddress(one.address), one.names]));
+  const isTaken = (address: Uint8Array): boolean => isNode(address) || named.has(formatAddress(address));
+  /** Of a range of known addresses alone, one of them. */
   const free = (prefix: Prefix, others: readonly Prefix[]): Uint8Array | undefined =>
-    addressIn(prefix, others, (address) => taken.has(formatAddress(address)));
+    addressIn(prefix, others, isTaken) ?? addressIn(prefix, others, isNode);
+  const withNames = (row: PeerProbe): PeerProbe => ({
+    ...row,
+    names: named.get(formatAddress(row.address)) ?? [],
+  });
   const restIPv4 = free(everyIPv4, ranges);
   const restIPv6 = free(everything, [...ranges, everyIPv4]);
   const names = new Map(
-    selectors.flatMap((peer) => {
-      if (peer.kind === "name") return [[peer.name, peer.name] as const];
-      // What a star stands for: a label that no rule names.
-      return peer.kind === "pattern" ? [[peer.pattern, peer.pattern.replace(/\*+/g, "x")] as const] : [];
+    selectors.flatMap((peer): [string, NameSelector][] => {
+      if (peer.kind === "name") return [[peer.name, peer]];
+      return peer.kind === "pattern" ? [[peer.pattern, peer]] : [];
     }),
   );
+  /** An address that is not known yet, then those that are. */
+  const nameRows = (told: string, selector: NameSelector): PeerProbe[] => {
+    const given = known
+      .filter((one) => !isNode(one.address) && one.names.some((name) => nameMatches(selector, name)))
+      .slice(0, MOST_OF_NAME)
+      .map(({ address }) => withNames(probe("name", told, address, [single(address)])));
+    const name = selector.kind === "name" ? selector.name : nameOfPattern(selector.pattern);
+    return restIPv4 === undefined
+      ? given
+      : [{ ...probe("name", told, restIPv4, []), names: [name] }, ...given];
+  };
   const worlds = [
     ...(restIPv4 === undefined ? [] : [probe("world", "world, IPv4", restIPv4, [formatPrefix(everyIPv4)])]),
     ...(restIPv6 === undefined ? [] : [probe("world", "world, IPv6", restIPv6, [formatPrefix(everything)])]),
@@ -76,11 +105,9 @@ export function matrixPeers(
     ...ranges.slice(0, Math.max(0, room - nodes.length)).flatMap((range) => {
       const address = free(range, ranges);
       const told = formatPrefix(range);
-      return address === undefined ? [] : [probe("range", told, address, [told])];
+      return address === undefined ? [] : [withNames(probe("range", told, address, [told]))];
     }),
-    ...[...names].flatMap(([told, name]) =>
-      restIPv4 === undefined ? [] : [{ ...probe("name", told, restIPv4, []), names: [name] }],
-    ),
+    ...[...names].flatMap(([told, selector]) => nameRows(told, selector)),
   ].slice(0, Math.max(0, room));
   const all = nodes.length + ranges.length + names.size;
   return { shown: [...others, ...worlds], leftOut: all > room ? all - others.length : 0 };

@@ -1,6 +1,6 @@
 import { seededRandom } from "@x0tta6bl4/core";
 import { expect, test } from "vitest";
-import { formatAddress } from "../address.ts";
+import { formatAddress, parseAddress } from "../address.ts";
 import { inPrefix, parseAddressPrefix } from "../filter.ts";
 import { identify } from "./evaluate.ts";
 import { evaluateManaged } from "./managed.ts";
@@ -78,6 +78,33 @@ egress:
   expect(drawn(spec, "ingress", 1)).toBe(undefined);
 });
 
+test("addresses that a name gave are its row's, apart where other rules select them too", () => {
+  const spec = `endpointSelector: {}
+egress:
+- toFQDNs: [{matchName: api.example.org}]
+  toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+egressDeny:
+- toCIDR: [198.51.100.0/24, 203.0.113.9/32]`;
+  const { set } = readPolicies(clusterwide(spec));
+  const known = ["192.0.2.7", "198.51.100.8", "203.0.113.9"].map((ip) => ({
+    address: parseAddress(ip) as Uint8Array,
+    names: ["api.example.org"],
+  }));
+  const matrix = matrixOf(set, smallWorld, { endpoint: 0, direction: "egress", management, known });
+  const rows = matrix?.peers.map(({ name, prefixes }, at) => [
+    name,
+    prefixes,
+    matrix.cells[at]?.map(({ decision }) => decision),
+  ]);
+  expect(rows?.slice(2)).toEqual([
+    ["198.51.100.0/24", ["198.51.100.0/24"], ["deny", "deny"]],
+    ["203.0.113.9/32", ["203.0.113.9/32"], ["deny", "deny"]],
+    ["api.example.org", ["192.0.2.7/32"], ["allow", "deny"]],
+    ["api.example.org", ["198.51.100.8/32", "203.0.113.9/32"], ["deny", "deny"]],
+    ["world", ["0.0.0.0/0", "::/0"], ["deny", "deny"]],
+  ]);
+});
+
 test("what has no room is counted", () => {
   const ports = Array.from({ length: 60 }, (_, index) => `{port: "${2 * index + 1000}", protocol: TCP}`);
   const cidrs = Array.from({ length: 300 }, (_, index) =>
@@ -102,9 +129,14 @@ test(`of ${CASES} random policies, each with ${ATTEMPTS} attempts, every cell sa
   for (let seed = 1; seed <= CASES; seed++) {
     const random = seededRandom(seed);
     const { set, world, management: managed } = randomCase(random);
-    for (const attempt of randomAttempts(random, { set, world, management: managed }, ATTEMPTS)) {
+    const attempts = randomAttempts(random, { set, world, management: managed }, ATTEMPTS);
+    const known = attempts.flatMap(({ peer: { address } }) => {
+      const names = world.names(address);
+      return names.length === 0 ? [] : [{ address, names }];
+    });
+    for (const attempt of attempts) {
       const { endpoint, direction } = attempt;
-      const matrix = matrixOf(set, world, { endpoint, direction, management: managed });
+      const matrix = matrixOf(set, world, { endpoint, direction, management: managed, known });
       const verdict = matrix === undefined ? { decision: "allow", id: 0 } : cellOf(matrix, world, attempt);
       if (verdict === undefined) continue;
       expect([seed, verdict]).toEqual([seed, evaluateManaged(set, world, managed, attempt)]);
@@ -114,7 +146,7 @@ test(`of ${CASES} random policies, each with ${ATTEMPTS} attempts, every cell sa
   expect(compared).toBeGreaterThan((CASES * ATTEMPTS) / 3);
 });
 
-/** Undefined for whom the table has no row of his own: several nodes at one address, learned names, hidden ports. */
+/** Undefined for whom the table has no row of his own: several nodes at one address, hidden ports. */
 function cellOf(
   { peers, ports, cells, leftOut }: Matrix,
   world: World,
@@ -123,8 +155,7 @@ function cellOf(
   const own = [world.node, ...world.members].flatMap(({ addresses }) => addresses);
   const isShared = own.filter((one) => Buffer.compare(one, peer.address) === 0).length > 1;
   const { kind } = identify(world, peer);
-  if (port === undefined || isShared || (kind === "world" && world.names(peer.address).length > 0))
-    return undefined;
+  if (port === undefined || isShared) return undefined;
   if (kind === "host" && endpoint === NODE_ENDPOINT) return undefined;
   if (peer.workload !== undefined && (endpoint === NODE_ENDPOINT || peer.workload === endpoint))
     return undefined;
@@ -135,7 +166,7 @@ function cellOf(
         ? 1
         : -1;
     const isNode = of === "host" || of === "member";
-    if (of === "name" || of === "workload" || isNode !== (kind !== "world")) return -1;
+    if (of === "workload" || isNode !== (kind !== "world")) return -1;
     const held = prefixes
       .map((text) => parseAddressPrefix(text))
       .filter((prefix) => inPrefix(peer.address, prefix));

@@ -16,6 +16,7 @@ import type {
   Verdict,
   World,
 } from "./model.ts";
+import type { KnownAddress } from "./names/known.ts";
 import type { Management } from "./tables.ts";
 
 /** More than anyone reads in one picture. */
@@ -39,6 +40,8 @@ export interface MatrixQuestion {
   readonly endpoint: number;
   readonly direction: Direction;
   readonly management: Management | undefined;
+  /** Names that addresses have. */
+  readonly known?: readonly KnownAddress[];
 }
 
 /**
@@ -60,8 +63,7 @@ export function matrixOf(set: PolicySet, world: World, question: MatrixQuestion)
   const { shown: peers, leftOut } = matrixPeers(
     rules,
     world,
-    endpoint,
-    management?.sources ?? [],
+    { endpoint, sources: management?.sources ?? [], known: question.known ?? [] },
     Math.max(FEWEST_PEERS, Math.min(MOST_PEERS, room)),
   );
   const cells = peers.map(({ address, workload, names }) => {
@@ -94,7 +96,10 @@ function about(policy: Policy, world: World, peer: Attempt["peer"]): Policy {
   return { ...policy, specs };
 }
 
-/** Neighbours that say the same become one: stretches of ports without a gap, and both families of the world. */
+/**
+ * Neighbours that say the same become one: stretches of ports without a gap, both families of the world, and addresses
+ * of one name.
+ */
 function joined(
   peers: readonly PeerProbe[],
   ports: readonly PortProbe[],
@@ -116,11 +121,17 @@ function joined(
   const rows: { peer: MatrixPeer; at: number }[] = [];
   for (const [at, { told }] of peers.entries()) {
     const before = rows.at(-1);
-    const isSame = before?.peer.kind === "world" && told.kind === "world";
+    const { kind } = told;
+    const isAlike = kind === "world" || (kind === "name" && before?.peer.name === told.name);
+    const isSame = before?.peer.kind === kind && isAlike;
     if (isSame && keys[before.at]?.join() === keys[at]?.join())
       rows[rows.length - 1] = {
         at: before.at,
-        peer: { ...told, name: "world", prefixes: [...before.peer.prefixes, ...told.prefixes] },
+        peer: {
+          ...told,
+          ...(kind === "world" ? { name: "world" } : {}),
+          prefixes: [...before.peer.prefixes, ...told.prefixes],
+        },
       };
     else rows.push({ peer: told, at });
   }

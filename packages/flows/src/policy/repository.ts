@@ -15,6 +15,7 @@ import { inspect } from "./inspect.ts";
 import { managementOf } from "./management.ts";
 import type { PolicySet, World } from "./model.ts";
 import type { AdmittedAddresses, NameSettings } from "./names/contract.ts";
+import { type KnownAddress, knownAddresses } from "./names/known.ts";
 import type { NameStore } from "./names/name-store.ts";
 import { resolversOf } from "./resolvers.ts";
 import { namesOfRules, numbered } from "./store/number.ts";
@@ -91,6 +92,8 @@ export interface Repository {
   figures(): Promise<EnforcementFigures | undefined>;
   /** Which addresses are admitted for which names. */
   admitted(): Promise<AdmittedAddresses["addresses"]>;
+  /** The same by names; where nothing is enforced, what was learned before. */
+  known(): Promise<readonly KnownAddress[]>;
   status(): RepositoryStatus;
 }
 
@@ -301,6 +304,7 @@ export function createRepository(options: RepositoryOptions): Repository {
     names.save(admitted.addresses);
     savedVersion = admitted.version;
   };
+  const admitted: Repository["admitted"] = async () => (await canEnforce()?.admitted(-1))?.addresses ?? [];
   const fail = (error: unknown, message: string): void => {
     if (!(error instanceof X0Error)) throw error;
     if (failure?.message !== error.message) log.error(message, { reason: error.message, hint: error.hint });
@@ -396,7 +400,9 @@ export function createRepository(options: RepositoryOptions): Repository {
         await saveAdmitted();
       }),
     figures: async () => (held === undefined && waiting === undefined ? undefined : canEnforce()?.figures()),
-    admitted: async () => (await canEnforce()?.admitted(-1))?.addresses ?? [],
+    admitted,
+    known: async () =>
+      knownAddresses(canEnforce() === undefined ? names.saved(clock.nowMs()) : await admitted(), names),
     status: () => ({
       held,
       waiting:

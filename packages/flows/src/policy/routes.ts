@@ -12,6 +12,7 @@ import {
 import type { PolicyConfig } from "./config.ts";
 import type { Tuple } from "./enforce/contract.ts";
 import { exitOf } from "./language/problem.ts";
+import { namesIn } from "./names/known.ts";
 import type { NameStore } from "./names/name-store.ts";
 import type { Repository } from "./repository.ts";
 import {
@@ -130,13 +131,15 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       summary: "What was hardly meant in the policies that are applied",
       response: warningsSchema,
       async handle() {
-        const { held, waiting, world } = opened().repository.status();
+        const { repository } = opened();
+        const names = namesIn(await repository.known());
+        const { held, waiting, world } = repository.status();
         const [{ inspect }, { resolversOf }] = await Promise.all([
           import("./inspect.ts"),
           import("./resolvers.ts"),
         ]);
         const set = (waiting?.held ?? held)?.compiled?.set ?? { policies: [] };
-        return { warnings: inspect(set, world, resolversOf(config)) };
+        return { warnings: inspect(set, { ...world, names }, resolversOf(config)) };
       },
     },
     {
@@ -149,8 +152,9 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       async handle({ query }) {
         const { repository, store } = opened();
         const { matrixAnswer } = await import("./matrix-answer.ts");
+        const known = await repository.known();
         return matrixAnswer(
-          repository.status(),
+          { ...repository.status(), known },
           config,
           query as z.infer<typeof matrixQuerySchema>,
           store.ruleOf,
@@ -169,7 +173,9 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       async handle({ body }): Promise<CheckedAnswer> {
         const { files } = body as z.infer<typeof checkSchema>;
         const { readCheck } = await import("./check.ts");
-        const { documents, problems } = readCheck(files, config, opened().repository.status().world);
+        const { repository } = opened();
+        const names = namesIn(await repository.known());
+        const { documents, problems } = readCheck(files, config, { ...repository.status().world, names });
         return { valid: exitOf(problems) === 0, documents: [...documents], problems: [...problems] };
       },
     },

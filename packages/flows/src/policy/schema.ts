@@ -221,7 +221,11 @@ export const matrixSchema = z.object({
         z.object({
           kind: z.enum(["host", "workload", "member", "range", "name", "world"]),
           name: z.string(),
-          prefixes: z.array(z.string()).describe("less those of rows with longer ones"),
+          prefixes: z
+            .array(z.string())
+            .describe(
+              "less those of rows with longer ones; of a name the addresses that it has given so far",
+            ),
         }),
       ),
       ports: z.array(

@@ -46,7 +46,8 @@ export function refusalOf({ denied }: Rehearsal): Error | undefined {
 }
 
 /** What the answer is worth: the time, and what was not met in it. */
-function aboutText({ covers, hours, asked, judged, attempts, unasked, unseen }: Rehearsal): string {
+function aboutText(rehearsal: Rehearsal): string {
+  const { covers, hours, asked, judged, attempts, unasked, unseen, names } = rehearsal;
   const wanted = (Date.parse(asked.to) - Date.parse(asked.from)) / 3_600_000;
   const passing = [
     `${formatCount(unasked.loopback)} on loopback`,
@@ -60,8 +61,14 @@ function aboutText({ covers, hours, asked, judged, attempts, unasked, unseen }: 
     coverText(covers),
     `${hoursText(hours)} of ${hoursText(wanted)} were recorded: ${formatCount(judged)} flows judged, ${formatCount(attempts.judged)} more came to nothing, of which ${formatCount(attempts.denied)} would be dropped\n`,
     passing.length === 0 ? "" : `not judged: ${passing.join(", ")}\n`,
+    names === null ? "" : namesText(names),
     never.length === 0 ? "" : `never seen in this time: ${never.map(printable).join(", ")}\n`,
   ].join("");
+}
+
+/** What rules by name were held against. */
+function namesText({ recorded, known, unknown, addresses }: NonNullable<Rehearsal["names"]>): string {
+  return `names: of flows to the world ${formatCount(recorded)} were recorded with theirs, ${formatCount(known)} have one by the ${formatCount(addresses)} addresses that names in force gave, ${formatCount(unknown)} have none\n`;
 }
 
 /** `24 h`, `1.5 h`, `12 min`. */

@@ -31,6 +31,11 @@ function canonical(text: string): string {
   return text.toLowerCase().replace(/\.$/, "");
 }
 
+/** A name that a pattern selects, and that nobody else is likely to have. */
+export function nameOfPattern(pattern: string): string {
+  return pattern.replace(/\*+/g, "x");
+}
+
 /**
  * @param name lower case, without a final dot; one with other characters than names have is only matched as written.
  * O(|pattern| · |name|), whatever a stranger's answer holds.

@@ -2,11 +2,13 @@ import { expect, test } from "vitest";
 import type { PastFlow } from "../../history/replay.ts";
 import { tcpFlag } from "../../protocols.ts";
 import { places } from "../../recording/record.ts";
+import { testProcess } from "../../testing/flows.ts";
 import { verdicts } from "../../verdicts.ts";
-import { type Asked, ask, cameToSomething, type Unasked } from "./asked.ts";
+import { type Asked, ask, askReceiver, cameToSomething, type Unasked } from "./asked.ts";
 
 const { SYN, ACK, FIN, PSH, RST } = tcpFlag;
 const local = places.indexOf("local");
+const here = { netns: 7, judgeLoopback: false };
 
 function past(given: Partial<PastFlow>): PastFlow {
   const numbers = { run: 1, id: 1, netns: 7, startMs: 0, endMs: 0, source: 10, destination: 20, icmp: 0 };
@@ -44,7 +46,7 @@ test.each<[string, Partial<PastFlow>, Unasked]>([
   ["unreachable", { protocol: 1, icmp: 3 << 8 }, "icmpErrors"],
   ["too big", { protocol: 58, icmp: 2 << 8 }, "icmpErrors"],
 ])("no policy is asked of what was %s", (_, given, why) => {
-  expect(ask(past(given), 7, {} as Asked)).toBe(why);
+  expect(ask(past(given), here, {} as Asked)).toBe(why);
 });
 
 test.each<[string, Partial<PastFlow>, Partial<Asked>]>([
@@ -56,7 +58,24 @@ test.each<[string, Partial<PastFlow>, Partial<Asked>]>([
   ["between two clients' ports of DHCP", { protocol: 17, sourcePort: 68, destinationPort: 68 }, { port: 68 }],
 ])("%s", (_, given, wanted) => {
   const asked = {} as Asked;
-  expect(ask(past(given), 7, asked)).toBe(undefined);
+  expect(ask(past(given), here, asked)).toBe(undefined);
   expect(asked).toMatchObject(wanted);
-  expect(ask(past({ ...given, netns: 8 }), undefined, asked)).toBe(undefined);
+  expect(ask(past({ ...given, netns: 8 }), { ...here, netns: undefined }, asked)).toBe(undefined);
 });
+
+test.each([true, false])(
+  "on loopback who opens is asked, then who is asked, by whichever packet came first: %s",
+  (isEgress) => {
+    const [opener, receiver] = [testProcess({ comm: "curl" }), testProcess({ comm: "nginx" })];
+    const [process, peerProcess] = isEgress ? [opener, receiver] : [receiver, opener];
+    const flow = past({ place: places.indexOf("loopback"), isEgress, process, peerProcess });
+    const judging = { ...here, judgeLoopback: true };
+    const [opening, received] = [{} as Asked, {} as Asked];
+    expect(ask(flow, judging, opening)).toBe(undefined);
+    const both = { isLoopback: true, protocol: 6, port: 443 };
+    expect(opening).toEqual({ ...both, isEgress: true, peer: 20, peerName: "b.test", process: opener });
+    askReceiver(flow, opening, received);
+    expect(received).toEqual({ ...both, isEgress: false, peer: 10, peerName: "a.test", process: receiver });
+    expect(ask({ ...flow, netns: 8 }, judging, opening)).toBe("otherNamespaces");
+  },
+);

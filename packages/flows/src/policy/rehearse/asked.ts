@@ -19,6 +19,7 @@ export type Unasked = (typeof unasked)[number];
 
 /** A flow as an attempt of this host's end; valid until the next one. */
 export interface Asked {
+  isLoopback: boolean;
   isEgress: boolean;
   /** Number of the other end's address. */
   peer: number;
@@ -27,7 +28,7 @@ export interface Asked {
   protocol: number;
   /** Destination port, or type of ICMP. */
   port: number | undefined;
-  /** At this host's end. */
+  /** At this host's end; on loopback at the end that is asked. */
   process: FlowProcess | null;
 }
 
@@ -36,28 +37,51 @@ const LOCAL = places.indexOf("local");
 const LOOPBACK = places.indexOf("loopback");
 const DROPPED = verdicts.indexOf("dropped");
 
+/** Where policies are enforced, as far as it decides which flows they are asked of. */
+export interface Enforced {
+  /** Inode of the namespace whose packets are judged; undefined: of all. */
+  readonly netns: number | undefined;
+  /** Whether loopback is judged too, as it is without management. */
+  readonly judgeLoopback: boolean;
+}
+
 /**
- * Fills in what is asked.
- * @param netns where policies are enforced; undefined: everywhere.
+ * Fills in what is asked. Of loopback that is who opens: the node is asked for what leaves, and nothing comes in.
  * @returns why nothing is, where that is so.
  */
-export function ask(flow: PastFlow, netns: number | undefined, into: Asked): Unasked | undefined {
-  if (flow.place === LOOPBACK) return "loopback";
-  if (flow.place !== LOCAL) return "forwarded";
+export function ask(flow: PastFlow, { netns, judgeLoopback }: Enforced, into: Asked): Unasked | undefined {
+  const isLoopback = flow.place === LOOPBACK;
+  if (isLoopback && !judgeLoopback) return "loopback";
+  if (!isLoopback && flow.place !== LOCAL) return "forwarded";
   if (netns !== undefined && flow.netns !== netns) return "otherNamespaces";
   if (flow.verdict === DROPPED) return "dropped";
   const { protocol } = flow;
   const type = flow.icmp >>> 8;
   if (isVital(flow, type)) return "vital";
   if (isError(protocol, type)) return "icmpErrors";
-  into.isEgress = flow.isEgress;
-  into.peer = flow.isEgress ? flow.destination : flow.source;
-  into.peerName = (flow.isEgress ? flow.destinationName : flow.sourceName).toLowerCase();
+  into.isLoopback = isLoopback;
+  into.isEgress = isLoopback || flow.isEgress;
+  into.peer = into.isEgress ? flow.destination : flow.source;
+  into.peerName = (into.isEgress ? flow.destinationName : flow.sourceName).toLowerCase();
   into.protocol = protocol;
   into.port = protocol === icmp || protocol === icmpv6 ? type : portOf(flow);
-  // A flow with both ends here is loopback's: else there is one process, of this host's end.
-  into.process = flow.process;
+  // Away from loopback there is one process, of this host's end.
+  into.process = isLoopback ? openersProcess(flow) : flow.process;
   return undefined;
+}
+
+/** Fills in what a workload that is asked on loopback is asked. @param opening what was asked of who opens */
+export function askReceiver(flow: PastFlow, opening: Asked, into: Asked): void {
+  Object.assign(into, opening);
+  into.isEgress = false;
+  into.peer = flow.source;
+  into.peerName = flow.sourceName.toLowerCase();
+  into.process = flow.isEgress ? flow.peerProcess : flow.process;
+}
+
+/** Where both ends are local, `process` is at the end that a record's direction tells. */
+function openersProcess({ isEgress, process, peerProcess }: PastFlow): FlowProcess | null {
+  return isEgress ? process : peerProcess;
 }
 
 /** A later fragment whose ports nobody knows has none; what has no ports at all asks for 0. */

@@ -1,21 +1,22 @@
 /** What policies ask of the recording thread, which has the history. Plain data: it crosses a channel. */
 import type { FlowList } from "../../flow.ts";
 import type { ReplayRange } from "../../history/replay.ts";
+import type { KnownAddress } from "../names/known.ts";
 import type { Tables } from "../tables.ts";
 import type { Owner } from "../workloads/name.ts";
-import type { Unasked } from "./asked.ts";
+import type { Enforced, Unasked } from "./asked.ts";
 
-interface Replaying extends ReplayRange {
+interface Replaying extends ReplayRange, Pick<Enforced, "netns"> {
   /** What `stopReplay` ends it by. */
   readonly id: number;
-  /** Inode of the namespace whose packets are judged; undefined: of all. */
-  readonly netns: number | undefined;
   /** Addresses of this host and of members: 16 bytes each. Neither names nor prefixes select them. */
   readonly nodes: readonly Uint8Array[];
 }
 
-export interface RehearseRequest extends Replaying {
+export interface RehearseRequest extends Replaying, Enforced {
   readonly tables: Tables;
+  /** Names that addresses have now, beside those recorded with flows. */
+  readonly known: readonly KnownAddress[];
   /** Endpoints by name. */
   readonly workloads: readonly { readonly name: string; readonly endpoint: number }[];
   /** Most groups in the answer. */
@@ -51,6 +52,18 @@ export interface Counts {
   /** Those that came to nothing: scans, refused, one packet without an answer. Told apart: none of them is lost. */
   readonly attempts: { readonly judged: number; readonly denied: number };
   readonly unasked: Readonly<Record<Unasked, number>>;
+  /** Of flows to the world, where rules select by name. */
+  readonly names: NamedFlows;
+}
+
+/** How the other end's name was known. */
+export interface NamedFlows {
+  /** Recorded with the flow. */
+  readonly recorded: number;
+  /** This node knows one now. */
+  readonly known: number;
+  /** Nobody does: no rule by name selects it. */
+  readonly unknown: number;
 }
 
 export interface Rehearsed {

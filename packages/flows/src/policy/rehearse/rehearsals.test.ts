@@ -1,6 +1,7 @@
 /** What is said of an answer's worth: hours, workloads that were not met, the policies that it is of. */
 import { seededRandom } from "@x0tta6bl4/core";
 import { expect, test } from "vitest";
+import { parseAddress } from "../../address.ts";
 import { testFlow, testProcess } from "../../testing/flows.ts";
 import { policyConfigSchema } from "../config.ts";
 import { createReader } from "../documents.ts";
@@ -76,6 +77,71 @@ test("a workload's policy is asked of its flows alone", async () => {
       ...{ process: "nginx", unit: "cron.service", flows: 2 },
     },
   ]);
+});
+
+test("loopback is judged where management does not keep it reachable", async () => {
+  const local = testFlow({
+    ...{ netns, place: "loopback", start: iso(1), end: iso(2), process: web },
+    source: { ip: "127.0.0.1", port: 40_000, name: null },
+    destination: { ip: "127.0.0.1", port: 5432, name: null },
+    peerProcess: testProcess({ comm: "postgres", cgroup: null, unit: "postgresql.service" }),
+  });
+  using recorded = recordedFlows([local]);
+  const world = { ...smallWorld, workloads: [] };
+  const judge = async (text: string, more: object) => {
+    const { judged, groups, unasked } = await rehearsalOf(
+      surroundings(recorded, { world }),
+      body(text, more),
+      signal,
+    );
+    return { judged, loopback: unasked.loopback, groups };
+  };
+  const outward = policy("a", "{matchLabels: {unit: nginx.service}}", 443);
+  expect(await judge(outward, {})).toEqual({ judged: 0, loopback: 1, groups: [] });
+  const without = { management: false };
+  expect(await judge(outward, without)).toMatchObject({
+    ...{ judged: 1, loopback: 0 },
+    groups: [{ endpoint: "nginx.service", direction: "egress", port: 5432, process: "nginx" }],
+  });
+  const inward = policy("a", "{matchLabels: {unit: postgresql.service}}", 443).replace("egress", "ingress");
+  expect(await judge(inward, without)).toMatchObject({
+    groups: [{ endpoint: "postgresql.service", direction: "ingress", port: 5432, process: "postgres" }],
+  });
+  const allowed = inward.replace("443", "5432");
+  expect(await judge(allowed, without)).toEqual({ judged: 1, loopback: 0, groups: [] });
+});
+
+test("addresses that names gave count, and it is said how names were known", async () => {
+  const to = (id: string, ip: string, name: string | null) => ({
+    ...https("nginx.service"),
+    ...{ id, destination: { ip, port: 443, name } },
+  });
+  using recorded = recordedFlows([
+    to("1", "198.18.0.9", "api.example.org"),
+    to("2", "198.18.0.10", null),
+    to("3", "198.18.0.11", null),
+  ]);
+  const text = policy("a", "{}", 443).replace(
+    "[{toPorts",
+    "[{toFQDNs: [{matchName: api.example.org}], toPorts",
+  );
+  const judge = async (known: Surroundings["known"]) => {
+    const { denied, names } = await rehearsalOf(
+      surroundings(recorded, known === undefined ? {} : { known }),
+      body(text),
+      signal,
+    );
+    return { denied, names };
+  };
+  const address = parseAddress("198.18.0.10") as Uint8Array;
+  expect(await judge([])).toEqual({
+    ...{ denied: 2, names: { recorded: 1, known: 0, unknown: 2, addresses: 0 } },
+  });
+  expect(await judge([{ address, names: ["api.example.org"] }])).toEqual({
+    ...{ denied: 1, names: { recorded: 1, known: 1, unknown: 1, addresses: 1 } },
+  });
+  const { names } = await rehearsalOf(surroundings(recorded), body(policy("a", "{}", 443)), signal);
+  expect(names).toBe(null);
 });
 
 test("the time that was asked for and the hours of it that were recorded", async () => {

@@ -9,6 +9,7 @@ import { createReader } from "../documents.ts";
 import { selectsEndpoint } from "../evaluate.ts";
 import { managementOf } from "../management.ts";
 import { type Labels, NODE_ENDPOINT, type PolicySet, type World } from "../model.ts";
+import type { KnownAddress } from "../names/known.ts";
 import { resolversOf } from "../resolvers.ts";
 import type { StoredDocument } from "../store/store.ts";
 import { workloadLabels } from "../workloads/registry.ts";
@@ -24,6 +25,8 @@ export interface Surroundings {
   /** What is applied now. */
   readonly documents: readonly StoredDocument[];
   readonly world: World;
+  /** What is known of names now. */
+  readonly known?: readonly KnownAddress[];
   readonly nowMs: number;
   /** Inode of the namespace whose packets are judged; default: this process's. */
   readonly netns?: number;
@@ -31,7 +34,7 @@ export interface Surroundings {
 
 /** @throws what is wrong with the files, X0_FLOWS_INVALID_FILTER, X0_FLOWS_REPLAY_ENDED, X0_FLOWS_POLICY_TOO_LARGE */
 export async function rehearsalOf(
-  { config, recorded, documents, world, nowMs, netns = ownNetns() }: Surroundings,
+  { config, recorded, documents, world, known = [], nowMs, netns = ownNetns() }: Surroundings,
   { files, alone, management, since, until, top }: RehearseBody,
   signal: AbortSignal,
 ): Promise<Rehearsal> {
@@ -47,12 +50,15 @@ export async function rehearsalOf(
   const whole = { ...world, workloads };
   const rules = rulesOf(set);
   const managing = management ? { ...managementOf(config), id: rules.size + 1 } : undefined;
+  const tables = compile(set, whole, managing);
   const result = await recorded.rehearse(
     {
       ...range,
       netns,
+      judgeLoopback: !management,
       nodes: nodeAddresses(world),
-      tables: compile(set, whole, managing),
+      known,
+      tables,
       workloads: workloads.map(({ name, endpoint }) => ({ name, endpoint })),
       top,
     },
@@ -74,6 +80,7 @@ export async function rehearsalOf(
     audited: counts.audited,
     attempts: counts.attempts,
     unasked: counts.unasked,
+    names: tables.names.length === 0 ? null : { ...counts.names, addresses: known.length },
     rules: result.rules.map(({ rule, decision, flows }) => ({ ...ruleOf(rule), decision, flows })),
     groups: groups.map(({ rule, endpoint, protocol, ...group }) => ({
       ...ruleOf(rule),

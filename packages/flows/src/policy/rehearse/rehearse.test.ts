@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { seededRandom } from "@x0tta6bl4/core";
 import { expect, test } from "vitest";
 import { parseAddress } from "../../address.ts";
-import type { Flow } from "../../flow.ts";
+import type { Flow, FlowProcess } from "../../flow.ts";
 import { qualified } from "../../history/rows.ts";
 import { simulated } from "../../history/testing/simulated.ts";
 import { protocolNumber } from "../../protocols.ts";
 import { compile } from "../compile/compile.ts";
 import { evaluateManaged } from "../managed.ts";
-import { type Attempt, NODE_ENDPOINT, type Verdict, type World } from "../model.ts";
+import { type Attempt, type Direction, NODE_ENDPOINT, type Verdict, type World } from "../model.ts";
+import type { KnownAddress } from "../names/known.ts";
 import { type RandomCase, randomCase } from "../testing/random-cases.ts";
 import { clusterwide, readPolicies, smallWorld } from "../testing/small-world.ts";
 import type { Rehearsed, RehearseRequest } from "./contract.ts";
@@ -29,6 +30,8 @@ function requestOf(
     id: 1,
     ...whole,
     netns,
+    judgeLoopback: management === undefined,
+    known: [],
     nodes: [world.node, ...world.members].flatMap(({ addresses }) => addresses),
     tables: compile(set, world, management),
     workloads: world.workloads,
@@ -38,12 +41,12 @@ function requestOf(
 }
 
 /** As a flow shows, without the columns that the rehearsal reads. */
-function isAsked(flow: Flow): boolean {
+function isAsked(flow: Flow, management: RandomCase["management"]): boolean {
   const { place, protocol, icmp, verdict } = flow;
   const errors = [3, 1];
   const vital = protocol === "icmpv6" && icmp?.type === 135;
   return (
-    place === "local" &&
+    (place === "local" || (place === "loopback" && management === undefined)) &&
     flow.netns === netns &&
     verdict !== "dropped" &&
     !vital &&
@@ -58,13 +61,42 @@ function hasWorked({ protocol, tcpFlags, packets }: Flow): boolean {
   return tcpFlags.includes("ACK") && packets.sent > 1;
 }
 
-function attemptOf({ direction, source, destination, protocol, icmp }: Flow, endpoint: number): Attempt {
+/** Whom a flow concerns, and how. */
+interface End {
+  readonly endpoint: number;
+  readonly direction: Direction;
+  readonly process: FlowProcess | null;
+  readonly workload: number | undefined;
+}
+
+/** On loopback what the sender's side sends leaves the node, and both ends may be workloads. */
+function endsOf({ place, direction, process, peerProcess }: Flow, { workloads }: World): End[] {
+  const numberOf = (one: FlowProcess | null): number | undefined =>
+    workloads.find(({ name }) => name === one?.unit)?.endpoint;
+  const [own, other] = [numberOf(process), numberOf(peerProcess)];
+  const isLoopback = place === "loopback";
+  const isFirst = direction === "egress" || !isLoopback;
+  const [opener, receiver] = isFirst ? [process, peerProcess] : [peerProcess, process];
+  const [sender, asked] = isFirst ? [own, other] : [other, own];
+  const way = isLoopback ? "egress" : direction;
+  const node: End = { endpoint: NODE_ENDPOINT, direction: way, process: opener, workload: undefined };
+  return [
+    node,
+    ...(sender === undefined ? [] : [{ ...node, endpoint: sender, workload: asked }]),
+    ...(asked === undefined || !isLoopback
+      ? []
+      : [{ endpoint: asked, direction: "ingress", process: receiver, workload: sender } as const]),
+  ];
+}
+
+function attemptOf({ source, destination, protocol, icmp }: Flow, end: End): Attempt {
+  const { endpoint, direction, workload } = end;
   const peer = direction === "egress" ? destination : source;
   const isBare = ["tcp", "udp", "sctp"].includes(protocol) && source.port === 0 && destination.port === 0;
   return {
     endpoint,
     direction,
-    peer: { address: parseAddress(peer.ip) as Uint8Array },
+    peer: { address: parseAddress(peer.ip) as Uint8Array, workload },
     protocol: protocolNumber(protocol) as number,
     port: icmp !== null ? icmp.type : isBare ? undefined : destination.port,
   };
@@ -75,15 +107,13 @@ function expected({ set, world, management }: RandomCase, flows: readonly Flow[]
   const rules = new Map<string, number>();
   const groups = new Map<string, { flows: number; newest: string }>();
   for (const flow of flows) {
-    if (!isAsked(flow)) continue;
-    const peer = flow.direction === "egress" ? flow.destination : flow.source;
-    const named: World = { ...world, names: () => (peer.name === null ? [] : [peer.name]) };
-    const workload = world.workloads.find(({ name }) => name === flow.process?.unit)?.endpoint;
-    const endpoints = workload === undefined ? [NODE_ENDPOINT] : [NODE_ENDPOINT, workload];
-    const verdicts = endpoints.map((endpoint): Verdict & { readonly endpoint: number } => ({
-      endpoint,
-      ...evaluateManaged(set, named, management, attemptOf(flow, endpoint)),
-    }));
+    if (!isAsked(flow, management)) continue;
+    const verdicts = endsOf(flow, world).map((end): Verdict & { readonly end: End } => {
+      const attempt = attemptOf(flow, end);
+      const { name } = end.direction === "egress" ? flow.destination : flow.source;
+      const names: World["names"] = (address) => [...world.names(address), ...(name === null ? [] : [name])];
+      return { end, ...evaluateManaged(set, { ...world, names }, management, attempt) };
+    });
     const isDenied = verdicts.some(({ decision }) => decision === "deny");
     if (!hasWorked(flow)) {
       counts.attempts.judged++;
@@ -93,15 +123,16 @@ function expected({ set, world, management }: RandomCase, flows: readonly Flow[]
     counts.judged++;
     if (isDenied) counts.denied++;
     else if (verdicts.some(({ decision }) => decision === "audit")) counts.audited++;
-    for (const [index, { decision, id, endpoint }] of verdicts.entries()) {
-      const [ofNode] = verdicts;
-      const isTold = index > 0 && ofNode?.decision === decision && ofNode.id === id;
+    for (const [index, { decision, id, end }] of verdicts.entries()) {
+      const isTold = verdicts.slice(0, index).some((one) => one.decision === decision && one.id === id);
       if (decision === "allow" || isTold) continue;
+      const { endpoint, direction, process } = end;
+      const peer = direction === "egress" ? flow.destination : flow.source;
       rules.set(`${decision} ${id}`, (rules.get(`${decision} ${id}`) ?? 0) + 1);
-      const { port = null } = attemptOf(flow, endpoint);
+      const { port = null } = attemptOf(flow, end);
       const key = JSON.stringify([
-        ...[decision, id, endpoint, flow.direction, flow.protocol, port, peer.name ?? peer.ip],
-        ...[flow.process?.comm ?? null, flow.process?.unit ?? null],
+        ...[decision, id, endpoint, direction, flow.protocol, port, peer.name ?? peer.ip],
+        ...[process?.comm ?? null, process?.unit ?? null],
       ]);
       const known = groups.get(key);
       groups.set(key, { flows: (known?.flows ?? 0) + 1, newest: qualified(trafficMs, flow.id) });
@@ -111,7 +142,7 @@ function expected({ set, world, management }: RandomCase, flows: readonly Flow[]
 }
 
 function told({ counts, rules, groups }: Rehearsed) {
-  const { unasked: _, ...rest } = counts;
+  const { unasked: _, names: __, ...rest } = counts;
   return {
     counts: rest,
     rules: new Map(rules.map(({ decision, rule, flows }) => [`${decision} ${rule}`, flows])),
@@ -134,20 +165,35 @@ function told({ counts, rules, groups }: Rehearsed) {
 
 test("random flows through random policies, as the evaluator judges each", async () => {
   const random = seededRandom(11);
-  let [denied, audited, allowed] = [0, 0, 0];
+  let [denied, audited, allowed, known] = [0, 0, 0, 0];
   for (let round = 0; round < 60; round++) {
     const one = randomCase(random);
     const flows = randomFlows(random, one.world, 400);
     using recorded = recordedFlows(flows);
-    const result = await rehearse(recorded.history, requestOf(one), signal);
+    const result = await rehearse(
+      recorded.history,
+      { ...requestOf(one), known: knownIn(one, flows) },
+      signal,
+    );
     expect(told(result)).toEqual(expected(one, flows));
     denied += result.counts.denied;
     audited += result.counts.audited;
+    known += result.counts.names.known;
     allowed += result.counts.judged - result.counts.denied - result.counts.audited;
   }
-  // Each of the three was tried often.
-  expect(Math.min(denied, audited, allowed)).toBeGreaterThan(300);
+  // Each was tried often.
+  expect(Math.min(denied, audited, allowed, 5 * known)).toBeGreaterThan(300);
 });
+
+/** What the node knows of the flows' addresses. */
+function knownIn({ world }: RandomCase, flows: readonly Flow[]): KnownAddress[] {
+  const peers = new Set(flows.flatMap(({ source, destination }) => [source.ip, destination.ip]));
+  return [...peers].flatMap((ip) => {
+    const address = parseAddress(ip) as Uint8Array;
+    const names = world.names(address);
+    return names.length === 0 ? [] : [{ address, names }];
+  });
+}
 
 const denyAll = (): RandomCase => ({
   ...readPolicies(clusterwide("endpointSelector: {}\ningress: [{}]\negress: [{}]")),

@@ -11,7 +11,7 @@ import { heavyHitters } from "../../summary/heavy-hitters.ts";
 import { createJudge } from "../compile/judge.ts";
 import { NODE_ENDPOINT, type Verdict } from "../model.ts";
 import { workloadName } from "../workloads/name.ts";
-import { type Asked, ask, cameToSomething, type Unasked, unasked } from "./asked.ts";
+import { type Asked, ask, askReceiver, cameToSomething, type Unasked, unasked } from "./asked.ts";
 import type { DenialGroup, Rehearsed, RehearseRequest } from "./contract.ts";
 import { replayEnded } from "./replays.ts";
 import { ownersByCgroup } from "./workloads.ts";
@@ -41,6 +41,22 @@ interface Cell {
 /** What is told of a process: those that share it are one object. */
 type Told = Pick<FlowProcess, "comm" | "unit" | "container">;
 
+/** A process as policies see it. */
+interface End {
+  /** The innermost of its workloads that a policy selects, as the kernel side has it. */
+  readonly endpoint: number | undefined;
+  /** What it is as a peer: that one, else the innermost. */
+  readonly workload: number | undefined;
+}
+const nobody: End = { endpoint: undefined, workload: undefined };
+
+/** What one endpoint's policy says of a flow. */
+interface Judged {
+  readonly endpoint: number;
+  readonly cell: Cell;
+  readonly asked: Asked;
+}
+
 interface Pending {
   flows: number;
   readonly detail: Detail;
@@ -64,13 +80,14 @@ export async function rehearse(
   request: RehearseRequest,
   signal: AbortSignal,
 ): Promise<Rehearsed> {
-  const { tables, netns, top } = request;
+  const { tables, top } = request;
   const replay = history.replay(request);
   const endpoints = new Map(request.workloads.map(({ name, endpoint }) => [name, endpoint]));
   const isJudged = new Set(tables.endpoints.map(({ policy }) => policy >>> 2));
   const judge = createJudge(tables);
   const hasNames = tables.names.length > 0;
   const nodes = new Set(request.nodes.map(formatAddress));
+  const known = new Map(request.known.map(({ address, names }) => [formatAddress(address), names]));
 
   const groups = heavyHitters<{ flows: number }, Newest>(GROUPS, (before, next) =>
     isNewer(next.example, before.example) ? next : before,
@@ -79,7 +96,8 @@ export async function rehearse(
   /** By number of the address. */
   let classOf: (PeerClass | undefined)[] = [];
   let texts: (string | undefined)[] = [];
-  let known = 0;
+  let held = 0;
+  const named = { recorded: 0, known: 0, unknown: 0 };
   let dirty: Cell[] = [];
   let pending = 0;
 
@@ -98,7 +116,7 @@ export async function rehearse(
     classes.clear();
     classOf = [];
     texts = [];
-    known = 0;
+    held = 0;
   };
   const textOf = (address: number): string => {
     const text = texts[address] ?? formatAddress(replay.address(address));
@@ -119,21 +137,31 @@ export async function rehearse(
     let found = classOf[peer];
     if (found === undefined) {
       const canBeNamed = hasNames && !nodes.has(textOf(peer));
-      found = classWith(judge.peers({ address: replay.address(peer) }), canBeNamed);
+      const names = canBeNamed ? judge.named(known.get(textOf(peer)) ?? []) : [];
+      found = classWith([...judge.peers({ address: replay.address(peer) }), ...names], canBeNamed);
       classOf[peer] = found;
     }
-    if (!found.canBeNamed || !isEgress || peerName === "") return found;
-    let named = found.byName.get(peerName);
-    if (named === undefined) {
-      const more = judge.named([peerName]);
-      named = more.length === 0 ? found : classWith([...found.numbers, ...more], true);
-      found.byName.set(peerName, named);
-      known++;
+    if (!found.canBeNamed || !isEgress) return found;
+    if (peerName === "") {
+      named[known.has(textOf(peer)) ? "known" : "unknown"]++;
+      return found;
     }
-    return named;
+    named.recorded++;
+    let byName = found.byName.get(peerName);
+    if (byName === undefined) {
+      const more = judge.named([peerName]);
+      byName = more.length === 0 ? found : classWith([...found.numbers, ...more], true);
+      found.byName.set(peerName, byName);
+      held++;
+    }
+    return byName;
   };
-  const asked = {} as Asked;
-  const cellOf = (of: PeerClass, endpoint: number): Cell => {
+  /** Of a workload of this host, which is told by more than its address. */
+  const classOfWorkload = (peer: number, workload: number | undefined, otherwise: PeerClass): PeerClass =>
+    workload === undefined
+      ? otherwise
+      : classWith(judge.peers({ address: replay.address(peer), workload }), false);
+  const cellOf = (of: PeerClass, endpoint: number, asked: Asked): Cell => {
     const { isEgress, protocol, port } = asked;
     const service = ((port ?? 65_536) * 256 + protocol) * 2 + (isEgress ? 1 : 0);
     let cells = of.cells.get(endpoint);
@@ -149,7 +177,7 @@ export async function rehearse(
         pending: undefined,
       };
       cells.set(service, cell);
-      known++;
+      held++;
     }
     return cell;
   };
@@ -164,13 +192,13 @@ export async function rehearse(
     const key = `${comm}\n${unit ?? ""}\n${container ?? ""}`;
     if (toldOf.size > MOST_PROCESSES) toldOf = new Map();
     if (tellings.size > MOST_PROCESSES) tellings = new Map();
-    const known = tellings.get(key) ?? { comm, unit, container };
-    tellings.set(key, known);
-    toldOf.set(process, known);
-    return known;
+    const telling = tellings.get(key) ?? { comm, unit, container };
+    tellings.set(key, telling);
+    toldOf.set(process, telling);
+    return telling;
   };
   const byRule = new Map<string, { rule: number; decision: "audit" | "deny"; flows: number }>();
-  const note = (flow: PastFlow, endpoint: number, cell: Cell): void => {
+  const note = (flow: PastFlow, { endpoint, cell, asked }: Judged): void => {
     const { decision, id } = cell.verdict;
     if (decision === "allow") return;
     const ruleKey = `${decision} ${id}`;
@@ -213,38 +241,59 @@ export async function rehearse(
 
   const ownersOf = ownersByCgroup();
   const seen = new Set<string>();
-  let endpointsOf = new Map<FlowProcess, number | undefined>();
-  /** The innermost of its workloads that a policy selects, as the kernel side has it. */
-  const endpointOf = (process: FlowProcess | null): number | undefined => {
-    if (process === null) return undefined;
-    if (endpointsOf.has(process)) return endpointsOf.get(process);
+  let endsOf = new Map<FlowProcess, End>();
+  const endOf = (process: FlowProcess | null): End => {
+    if (process === null) return nobody;
+    const before = endsOf.get(process);
+    if (before !== undefined) return before;
     // One object a block: these would hold the blocks of the whole history.
-    if (endpointsOf.size > MOST_PROCESSES) endpointsOf = new Map();
+    if (endsOf.size > MOST_PROCESSES) endsOf = new Map();
     const names = ownersOf(process).map(workloadName);
     for (const name of names) seen.add(name);
-    const endpoint = names
-      .map((name) => endpoints.get(name))
-      .find((one) => one !== undefined && isJudged.has(one));
-    endpointsOf.set(process, endpoint);
-    return endpoint;
+    const workloads = names.flatMap((name) => endpoints.get(name) ?? []);
+    const endpoint = workloads.find((one) => isJudged.has(one));
+    const end = { endpoint, workload: endpoint ?? workloads[0] };
+    endsOf.set(process, end);
+    return end;
   };
   const passed = Object.fromEntries(unasked.map((why) => [why, 0])) as Record<Unasked, number>;
-  const counts = { judged: 0, denied: 0, audited: 0, attempts: { judged: 0, denied: 0 }, unasked: passed };
+  const counts = {
+    ...{ judged: 0, denied: 0, audited: 0, attempts: { judged: 0, denied: 0 } },
+    unasked: passed,
+    names: named,
+  };
+  const asked = {} as Asked;
+  const received = {} as Asked;
+  /** The verdicts of all whose policies are asked; all of them must allow. */
+  const judged = (flow: PastFlow, own: End, other: End): Judged[] => {
+    const peers = classOfAsked(asked);
+    const all: Judged[] = [{ endpoint: NODE_ENDPOINT, cell: cellOf(peers, NODE_ENDPOINT, asked), asked }];
+    if (own.endpoint !== undefined) {
+      const others = classOfWorkload(asked.peer, other.workload, peers);
+      all.push({ endpoint: own.endpoint, cell: cellOf(others, own.endpoint, asked), asked });
+    }
+    if (other.endpoint !== undefined && asked.isLoopback) {
+      askReceiver(flow, asked, received);
+      const others = classOfWorkload(received.peer, own.workload, classOfAsked(received));
+      all.push({ endpoint: other.endpoint, cell: cellOf(others, other.endpoint, received), asked: received });
+    }
+    return all;
+  };
   const whole = await replay.flows(
     (flow) => {
-      const workload = endpointOf(flow.process);
-      endpointOf(flow.peerProcess);
-      const why = ask(flow, netns, asked);
+      const end = endOf(flow.process);
+      const otherEnd = endOf(flow.peerProcess);
+      const why = ask(flow, request, asked);
       if (why !== undefined) {
         passed[why]++;
         return;
       }
-      if (known > MOST_VERDICTS) forget();
+      if (held > MOST_VERDICTS) forget();
       if (pending > MOST_PENDING) addUp();
-      const peers = classOfAsked(asked);
-      const ofNode = cellOf(peers, NODE_ENDPOINT);
-      const ofWorkload = workload === undefined ? undefined : cellOf(peers, workload);
-      const isDenied = ofNode.verdict.decision === "deny" || ofWorkload?.verdict.decision === "deny";
+      // Away from loopback only one end is here, and it is asked.
+      const isAsked = flow.isEgress || !asked.isLoopback;
+      const all = isAsked ? judged(flow, end, otherEnd) : judged(flow, otherEnd, end);
+      const isDenied = all.some(({ cell }) => cell.verdict.decision === "deny");
       if (!cameToSomething(flow)) {
         counts.attempts.judged++;
         if (isDenied) counts.attempts.denied++;
@@ -252,14 +301,12 @@ export async function rehearse(
       }
       counts.judged++;
       if (isDenied) counts.denied++;
-      else if (ofNode.verdict.decision === "audit" || ofWorkload?.verdict.decision === "audit")
-        counts.audited++;
-      note(flow, NODE_ENDPOINT, ofNode);
-      // One rule that both are judged by is told once.
-      const isSame =
-        ofWorkload?.verdict.id === ofNode.verdict.id &&
-        ofWorkload.verdict.decision === ofNode.verdict.decision;
-      if (ofWorkload !== undefined && workload !== undefined && !isSame) note(flow, workload, ofWorkload);
+      else if (all.some(({ cell }) => cell.verdict.decision === "audit")) counts.audited++;
+      for (const [index, one] of all.entries()) {
+        // One rule that several are judged by is told once.
+        const isTold = all.slice(0, index).some(({ cell }) => isSame(cell.verdict, one.cell.verdict));
+        if (!isTold) note(flow, one);
+      }
     },
     forget,
     signal,
@@ -281,6 +328,10 @@ export async function rehearse(
     missing: groups.missing,
     seen: [...seen].sort(),
   };
+}
+
+function isSame(a: Verdict, b: Verdict): boolean {
+  return a.id === b.id && a.decision === b.decision;
 }
 
 /** What a group is of. */

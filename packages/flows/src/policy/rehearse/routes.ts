@@ -25,13 +25,15 @@ interface RehearsalSources {
 
 /** Both look at every flow of the time, which takes seconds a million; they end when the client goes. */
 export function rehearsalRoutes({ config, nowMs, opened, recorded }: RehearsalSources): readonly Route[] {
-  const surroundings = (): Surroundings => {
+  const surroundings = async (): Promise<Surroundings> => {
     const traffic = recorded();
     if (traffic === undefined)
       throw flowsFail("X0_FLOWS_OFF", "no part of this node records flows", { hint: "x0 doctor" });
-    const { held, waiting, world } = opened().repository.status();
+    const { repository } = opened();
+    const known = await repository.known();
+    const { held, waiting, world } = repository.status();
     const { documents = [] } = (waiting?.held ?? held)?.stored ?? {};
-    return { config, recorded: traffic, documents, world, nowMs: nowMs() };
+    return { config, recorded: traffic, documents, world, known, nowMs: nowMs() };
   };
   return [
     {
@@ -44,7 +46,7 @@ export function rehearsalRoutes({ config, nowMs, opened, recorded }: RehearsalSo
       response: rehearsalSchema,
       async handle({ body, signal }) {
         const { rehearsalOf } = await import("./rehearsals.ts");
-        return rehearsalOf(surroundings(), body as RehearseBody, signal);
+        return rehearsalOf(await surroundings(), body as RehearseBody, signal);
       },
     },
     {
@@ -56,7 +58,7 @@ export function rehearsalRoutes({ config, nowMs, opened, recorded }: RehearsalSo
       response: suggestionSchema,
       async handle({ query, signal }) {
         const { suggestionOf } = await import("./rehearsals.ts");
-        return suggestionOf(surroundings(), query as SuggestQuery, signal);
+        return suggestionOf(await surroundings(), query as SuggestQuery, signal);
       },
     },
   ];

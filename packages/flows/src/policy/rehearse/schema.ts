@@ -14,7 +14,9 @@ export const rehearseBodySchema = z.strictObject({
     .default([])
     .describe("YAML documents; none: what is applied now"),
   alone: z.boolean().default(false).describe("leave out what is applied now"),
-  management: applySchema.shape.management,
+  management: applySchema.shape.management.describe(
+    "management ports stay reachable, and loopback is not judged; else it is",
+  ),
   since: since.default("24h"),
   until,
   top: z.number().int().min(1).max(4096).default(100).describe("most groups in the answer"),
@@ -47,6 +49,15 @@ export const rehearsalSchema = z.object({
     .object({ judged: count, denied: count })
     .describe("flows that came to nothing: scans, refused, one packet without an answer"),
   unasked: unaskedSchema,
+  names: z
+    .object({
+      recorded: count.describe("flows to the world with the name that DNS gave them then"),
+      known: count.describe("without one, to an address that a name in force has given since"),
+      unknown: count.describe("without any: no rule by name selects them"),
+      addresses: count.describe("that names in force have given, as this node knows now"),
+    })
+    .nullable()
+    .describe("what rules by name were held against; null where there are none"),
   rules: z.array(z.object({ ...rule, flows: count })).describe("that would drop flows; the most first"),
   groups: z
     .array(

@@ -42,6 +42,8 @@ async function recording(): Promise<RecordedTraffic> {
 const request = {
   ...range,
   netns,
+  judgeLoopback: false,
+  known: [],
   nodes: [],
   tables: compile(readPolicies(clusterwide("endpointSelector: {}\negress: [{}]")).set, smallWorld, undefined),
   workloads: [],

@@ -46,7 +46,8 @@ function setOf(yaml: string): PolicySet {
 async function check({ history }: Recorded, world: World, set: PolicySet): Promise<Rehearsed> {
   const workloads = allWorkloads(world.workloads, await recordedOwners(history, range, signal), labelsOf);
   const tables = compile(set, { ...world, workloads }, undefined);
-  return rehearse(history, { ...range, nodes: nodesOf(world), tables, workloads, top: 10 }, signal);
+  const request = { ...range, judgeLoopback: false, known: [], nodes: nodesOf(world) };
+  return rehearse(history, { ...request, tables, workloads, top: 10 }, signal);
 }
 
 /** As `worldOf` labels nodes. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock, Random } from "@x0tta6bl4/core";
 import { formatAddress, isMappedIPv4 } from "../../../address.ts";
-import type { Flow } from "../../../flow.ts";
+import type { Flow, FlowProcess } from "../../../flow.ts";
 import { type History, openHistory } from "../../../history/history.ts";
 import { batchOf } from "../../../recording/from-flows.ts";
 import { readBatch } from "../../../recording/record.ts";
@@ -49,8 +49,12 @@ function randomFlow(random: Random, world: World, index: number, ports: readonly
   const other = { ip: formatAddress(peer), name: random.below(2) === 0 ? one(random, names) : null };
   const [source, destination] = isEgress ? [own, other] : [other, own];
   const startMs = trafficMs + index * 10;
-  const workload = world.workloads.length > 0 ? one(random, world.workloads).name : null;
   const flags = one(random, [["SYN"], ["SYN", "RST", "ACK"], ["SYN", "PSH", "ACK"], ["SYN", "PSH", "ACK"]]);
+  const place = one(random, ["local", "local", "local", "local", "local", "loopback", "forwarded"] as const);
+  const process = (): FlowProcess | null =>
+    random.below(4) === 0
+      ? null
+      : testProcess({ comm: `c-${random.below(2)}`, cgroup: null, unit: workloadOf(random, world) });
   return testFlow({
     id: String(index + 1),
     start: new Date(startMs).toISOString(),
@@ -60,17 +64,19 @@ function randomFlow(random: Random, world: World, index: number, ports: readonly
     protocol,
     icmp: isIcmp ? { type: one(random, isIPv4 ? [8, 13, 3] : [128, 135, 1]), code: 0, id: 0 } : null,
     direction: isEgress ? "egress" : "ingress",
-    place: one(random, ["local", "local", "local", "local", "local", "loopback", "forwarded"]),
+    place,
     netns: random.below(20) === 0 ? netns + 1 : netns,
     verdict: random.below(20) === 0 ? "dropped" : one(random, verdicts.slice(0, 2)),
     packets: { sent: 1 + random.below(3), received: flags.length === 1 ? 0 : random.below(3) },
     bytes: { sent: 100, received: 100 },
     tcpFlags: protocol === "tcp" ? flags : [],
-    process:
-      random.below(4) === 0
-        ? null
-        : testProcess({ comm: `c-${random.below(2)}`, cgroup: null, unit: workload }),
+    process: process(),
+    peerProcess: place === "loopback" ? process() : null,
   });
+}
+
+function workloadOf(random: Random, { workloads }: World): string | null {
+  return workloads.length > 0 ? one(random, workloads).name : null;
 }
 
 export interface Recorded extends Disposable {
