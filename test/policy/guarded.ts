@@ -1,6 +1,6 @@
 /** A host whose packets an agent judges, and what a test asks of it. */
 import { setTimeout } from "node:timers/promises";
-import { type Agent, type AgentOptions, type Namespace, startAgent } from "../lab/index.ts";
+import { type Agent, type AgentOptions, type Places, startAgent } from "../lab/index.ts";
 
 export interface ApplyOptions {
   readonly audit?: boolean;
@@ -37,12 +37,12 @@ export interface Guarded extends AsyncDisposable {
 }
 
 export async function guard(
-  place: Namespace,
+  places: Places,
   devices: number,
   { settings = [], ...options }: AgentOptions = {},
 ): Promise<Guarded> {
   const off = ["flows.hubble_listen=off", "flows.hubble_relay_listen=off", "policy.node_name=edge"];
-  const agent = await startAgent({ ...options, places: place, settings: [...off, ...settings] });
+  const agent = await startAgent({ ...options, places, settings: [...off, ...settings] });
   await agent.observes(devices);
   const decided: Guarded["decided"] = async (path, decision, what = "packets") => {
     const { rules } = await agent.get<{ rules: readonly RuleFigures[] }>("/api/v1/policy/figures");

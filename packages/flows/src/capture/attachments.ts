@@ -462,7 +462,7 @@ function chooseMode(libc: Libc, wanted: AttachMode): "tcx" | "clsact" {
   });
 }
 
-function kernelRelease(): string {
+export function kernelRelease(): string {
   return readFileSync("/proc/sys/kernel/osrelease", "utf8").trim();
 }
 

@@ -25,9 +25,9 @@ import { type Loaded, loadObject, NOT_LOADED } from "../kernel/load.ts";
 import { namespaceCookie } from "../kernel/namespaces.ts";
 import type { BpfObject } from "../kernel/object.ts";
 import { type MapName, type ProgramName, shippedPrograms } from "../kernel/programs.ts";
-import { openPins, type Pins } from "../policy/enforce/pins.ts";
+import { openPins, type Pins, setName } from "../policy/enforce/pins.ts";
 import { protocolNumbers } from "../protocols.ts";
-import { type Attachments, openAttachments } from "./attachments.ts";
+import { type Attachments, kernelRelease, openAttachments } from "./attachments.ts";
 import type { CaptureOptions, ProgramTotals } from "./contract.ts";
 import { writeHarmless } from "./drop-counts.ts";
 
@@ -118,8 +118,9 @@ export function openKernelSide(
   options: CaptureOptions,
   read: () => BpfObject<MapName, ProgramName> = shippedPrograms,
 ): KernelSide {
-  const pins = openPins(libc);
-  const loaded = loadObject<MapName, ProgramName>(libc, read(), {
+  const object = read();
+  const pins = openPins(libc, setName(object, { connections: options.maxConnections }));
+  const loaded = loadObject<MapName, ProgramName>(libc, object, {
     maps: pins.maps,
     programs: programNames.filter((name) => !forOthers.includes(name) && !socketJudges.includes(name)),
     maxEntries: {
@@ -212,7 +213,13 @@ export function openKernelSide(
         for (const [name, link] of attachSocketJudges(libc, read(), loaded, pins, root))
           socketLinks.set(name, link);
       },
-      judgingLinks: () => new Map([...devices.links(), ...socketLinks]),
+      judgingLinks() {
+        if (devices.mode === "clsact")
+          throw flowsFail("X0_FLOWS_POLICY_PINNED", `nothing can be pinned: ${whyClsact(options.attach)}`, {
+            hint: "apply without --pin: the policy then holds as long as the agent runs",
+          });
+        return new Map([...devices.links(), ...socketLinks]);
+      },
       findOwners: () => void findOlderSockets(libc, loaded),
       close,
     };
@@ -220,6 +227,13 @@ export function openKernelSide(
     close();
     throw error;
   }
+}
+
+/** Filters of clsact outlive us, but the next agent cannot put its programs in their place without a gap. */
+function whyClsact(mode: CaptureOptions["attach"]): string {
+  return mode === "clsact"
+    ? 'it takes tcx, and flows.attach is "clsact"'
+    : `it takes tcx (Linux 6.6), this is ${kernelRelease()}`;
 }
 
 function deviceFeature(attachments: Attachments): Feature {

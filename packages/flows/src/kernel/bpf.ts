@@ -20,6 +20,7 @@ export const command = {
   programIdToFd: 13,
   rawTracepointOpen: 17,
   btfLoad: 18,
+  btfIdToFd: 19,
   linkCreate: 28,
   linkUpdate: 29,
   enableStats: 32,
@@ -44,6 +45,8 @@ export const attachType = {
 const EAGAIN = -11;
 const ENOENT = -2;
 const F_REPLACE = 4;
+const NO_EXIST = 1;
+const LINK_TCX = 11;
 
 /** A zeroed attribute block and its view; the kernel wants everything after the known fields to be zero. */
 export function attributes(sizeBytes: number): {
@@ -66,22 +69,26 @@ export interface MapAccess {
   lookup(fd: number, key: Memory, value: Memory): number;
   lookupAndDelete(fd: number, key: Memory, value: Memory): number;
   update(fd: number, key: Memory, value: Memory): number;
+  /** Unless the key is there: then EEXIST. */
+  insert(fd: number, key: Memory, value: Memory): number;
   delete(fd: number, key: Memory): number;
 }
 
 /** Single-element operations, with one attribute block for all of them: no allocation a call. */
 export function mapAccess(libc: Libc): MapAccess {
   const { bytes, view } = attributes(32);
-  const run = (operation: number, fd: number, key: Memory, value: bigint): number => {
+  const run = (operation: number, fd: number, key: Memory, value: bigint, flags = 0): number => {
     view.setUint32(0, fd, true);
     view.setBigUint64(8, key.address, true);
     view.setBigUint64(16, value, true);
+    view.setUint32(24, flags, true);
     return libc.bpf(operation, bytes);
   };
   return {
     lookup: (fd, key, value) => run(command.mapLookup, fd, key, value.address),
     lookupAndDelete: (fd, key, value) => run(command.lookupAndDelete, fd, key, value.address),
     update: (fd, key, value) => run(command.mapUpdate, fd, key, value.address),
+    insert: (fd, key, value) => run(command.mapUpdate, fd, key, value.address, NO_EXIST),
     delete: (fd, key) => run(command.mapDelete, fd, key, 0n),
   };
 }
@@ -166,6 +173,26 @@ export function updateLink(libc: Libc, link: number, program: number, old?: numb
     view.setUint32(12, old, true);
   }
   return libc.bpf(command.linkUpdate, bytes);
+}
+
+/**
+ * The device that a tcx link is on, by the number it has in its namespace; 0 where the device, or the namespace with
+ * all its devices, is gone. @returns undefined for another kind of link. @throws X0_FLOWS_KERNEL_CALL
+ */
+export function linkDevice(libc: Libc, link: number): number | undefined {
+  const INFO = 64;
+  const info = libc.allocate(INFO);
+  try {
+    const { bytes, view } = attributes(16);
+    view.setUint32(0, link, true);
+    view.setUint32(4, INFO, true);
+    view.setBigUint64(8, info.address, true);
+    const result = libc.bpf(command.objectInfo, bytes);
+    if (result < 0) throw kernelError("reading a link's info", result);
+    return info.view.getUint32(0, true) === LINK_TCX ? info.view.getUint32(16, true) : undefined;
+  } finally {
+    info.free();
+  }
 }
 
 /**

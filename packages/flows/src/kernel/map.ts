@@ -31,11 +31,15 @@ export function createMap(libc: Libc, options: MapOptions): number {
   return fd;
 }
 
+export interface MapInfo extends MapShape {
+  readonly id: number;
+  readonly name: string;
+  /** Id of the BTF that key and value types are numbers of, 0 for none. */
+  readonly btf: number;
+}
+
 /** What `struct bpf_map_info` says of a map. @throws X0_FLOWS_KERNEL_CALL */
-export function mapInfo(
-  libc: Libc,
-  map: number,
-): { readonly id: number; readonly name: string } & Omit<MapShape, "keyType" | "valueType"> {
+export function mapInfo(libc: Libc, map: number): MapInfo {
   const INFO = 80;
   const info = libc.allocate(INFO);
   try {
@@ -49,7 +53,12 @@ export function mapInfo(
       info.view.getUint32(4 * index, true),
     ) as [number, number, number, number, number, number];
     const name = cString(info.bytes.subarray(24, 40));
-    return { id, name, type, keyBytes, valueBytes, maxEntries, flags };
+    const [btf, keyType, valueType] = [64, 68, 72].map((at) => info.view.getUint32(at, true)) as [
+      number,
+      number,
+      number,
+    ];
+    return { id, name, type, keyBytes, valueBytes, maxEntries, flags, btf, keyType, valueType };
   } finally {
     info.free();
   }

@@ -35,6 +35,7 @@ const figures = (...rules: RuleFigures[]): EnforcementFigures => ({
   connections: 4,
   names: noNames,
   rules,
+  isPinned: false,
 });
 
 const decided = (id: number, packets: number, decision: RuleFigures["decision"] = "deny"): RuleFigures => ({

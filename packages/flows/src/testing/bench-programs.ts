@@ -71,7 +71,7 @@ export function kernelWithoutDevices(libc: Libc, loaded: Loaded<MapName, string>
     maps: loaded.maps,
     admit: NOT_LOADED,
     // Nothing is pinned for them.
-    pins: openPins(libc, "/proc/self/x0-no-pins"),
+    pins: openPins(libc, "none", "/proc/self/none/net"),
     attachments: {
       mode: "tcx",
       stubs: () => [],

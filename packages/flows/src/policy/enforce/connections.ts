@@ -10,14 +10,19 @@ import { kernelError, type Libc } from "../../kernel/libc.ts";
 import type { Tuple } from "./contract.ts";
 
 const BATCH = 1024;
+const EEXIST = -17;
 const KEY_WORDS = connectionKeyLayout.size / 4;
 const VALUE_WORDS = connectionLayout.size / 4;
-const SIDE = 1 << 28;
+/** Of a verdict: which side opened the connection. */
+export const SIDE = 1 << 28;
 
 export interface Connections {
   /** As of the latest sweep. */
   readonly count: number;
-  /** Remembers who opened connections that are older than the agent; each is judged anew when it sends. */
+  /**
+   * Remembers who opened connections that are older than the agent, but those that are remembered already; each is
+   * judged anew when it sends.
+   */
   remember(connections: readonly Tuple[], nowTicks: number): void;
   /** Those of an agent before this one: its flows are not ours. */
   adopt(nowTicks: number): void;
@@ -79,8 +84,8 @@ export function openConnections(libc: Libc, map: number): Connections {
         if (isSecond === undefined) continue;
         valueWords[connectionLayout.verdict / 4] = isSecond ? SIDE : 0;
         valueWords[connectionLayout.last / 4] = nowTicks;
-        const result = access.update(map, keys, values);
-        if (result < 0) throw kernelError("remembering an older connection", result);
+        const result = access.insert(map, keys, values);
+        if (result < 0 && result !== EEXIST) throw kernelError("remembering an older connection", result);
       }
     },
     sweep(isActive, nowTicks, { grace, idle }, note) {

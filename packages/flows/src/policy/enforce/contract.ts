@@ -49,6 +49,8 @@ export interface EnforcementFigures {
   readonly names: NameFigures;
   /** By id of rule or default deny, since the agent's start. */
   readonly rules: readonly RuleFigures[];
+  /** Whether what is attached outlives the agent, also what agents before it left. */
+  readonly isPinned: boolean;
 }
 
 export interface RuleFigures {

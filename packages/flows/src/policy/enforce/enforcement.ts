@@ -7,6 +7,7 @@ import { kernelError, type Libc } from "../../kernel/libc.ts";
 import { openNames } from "../names/admitted.ts";
 import type { AdmittedAddress, AdmittedAddresses } from "../names/contract.ts";
 import { type Membership, openMembership } from "../workloads/membership.ts";
+import { carryAdmitted, carryConnections } from "./carry.ts";
 import { type Connections, openConnections, writeTupleKey } from "./connections.ts";
 import type { EnforcementFigures, SwapRequest } from "./contract.ts";
 import { type GenerationMaps, type Generations, openGenerations } from "./generations.ts";
@@ -91,7 +92,12 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
     if (isJudging) return;
     isJudging = true;
     options.judge();
-    // What is open now keeps its direction.
+    // What is open now keeps its direction: as programs before ours remember it, or as the sockets show.
+    for (const { connections, admitted } of pins.left()) {
+      if (connections !== undefined)
+        carryConnections(libc, { from: connections, to: maps.connections }, nowTicks());
+      if (admitted !== undefined) carryAdmitted(libc, { from: admitted, to: maps.admitted });
+    }
     open().connections.remember(olderConnections(), nowTicks());
   };
   const beginSockets = (): void => {
@@ -125,7 +131,8 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       if (isPinned) pins.turnOn(maps, options.links());
       const generation = generations.swap(tables, confirmWithinMs);
       generations.judgeLoopback(judgeLoopback);
-      if (!isPinned) pins.turnOff();
+      if (isPinned) pins.removeLeft();
+      else pins.turnOff();
       return generation;
     },
     confirm: () => open().generations.confirm(),
@@ -141,6 +148,7 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
         connections: connections.count,
         names: names.figures(),
         rules: sums.rules(),
+        isPinned: pins.isOn || pins.left().length > 0,
       };
     },
     admit: names.admit,

@@ -1,16 +1,20 @@
 /**
  * What keeps a policy in force without the agent: its maps and its links to devices have names in a BPF file system.
- * The next agent takes the maps over and puts its own programs into the links, so that no packet passes unjudged.
+ * The next agent with the same programs takes the maps over and puts its own programs into the links. One with other
+ * programs attaches them beside those that are there, puts the policy in force in its own maps, and only then takes
+ * the old ones away. So no packet passes unjudged.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync, unlinkSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "@x0tta6bl4/core";
+import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
 import { updateLink } from "../../kernel/bpf.ts";
 import type { Libc } from "../../kernel/libc.ts";
+import type { BpfObject } from "../../kernel/object.ts";
 import { openPinned, pin } from "../../kernel/pins.ts";
-import { ownFolder, removePinned } from "./pinned.ts";
+import { LINKS, namesIn, ownFolder, removeDead, removePinned } from "./pinned.ts";
 
 /** The state of policy; all else begins anew with each agent. */
 export const pinnedMaps = [
@@ -30,9 +34,17 @@ export type PinnedMap = (typeof pinnedMaps)[number];
 
 const BPF_FOLDER = "/sys/fs/bpf";
 
+/** What programs of another version remember, as far as the next can make use of it. */
+export interface LeftMaps {
+  readonly connections: number | undefined;
+  readonly admitted: number | undefined;
+}
+
 export interface Pins {
   /** Of an agent before this one; empty where there was none. They stay open until `close`. */
   readonly maps: Partial<Readonly<Record<PinnedMap, number>>>;
+  /** Of agents with other programs. What they have attached goes on judging beside ours until `removeLeft`. */
+  left(): readonly LeftMaps[];
   /** Whether names are given now. */
   readonly isOn: boolean;
   /**
@@ -44,23 +56,59 @@ export interface Pins {
   turnOn(maps: Readonly<Record<PinnedMap, number>>, links: ReadonlyMap<string, number>): void;
   /** Takes all names away: what is attached lives as long as this process. @throws X0_FLOWS_POLICY_PINNED */
   turnOff(): void;
+  /** Ends what programs of other versions do; ours must be judging by then. @throws X0_FLOWS_POLICY_PINNED */
+  removeLeft(): void;
   link(name: string, link: number): void;
   /** Of a device that is gone. */
   forget(name: string): void;
   close(): void;
 }
 
-/** @param folder in a BPF file system; it need not exist. */
-export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
+/**
+ * Names the programs and maps that belong together. Maps are shared with the very same programs only: what their
+ * bytes mean need not show in their sizes.
+ */
+export function setName(
+  { btf, maps, programs }: BpfObject<string, string>,
+  sizes: { readonly connections: number },
+): string {
+  const hash = createHash("sha256")
+    .update(btf)
+    .update(JSON.stringify([maps, sizes]));
+  for (const { instructions, relocations } of programs) hash.update(instructions).update(relocations);
+  return `programs-${hash.digest("hex").slice(0, 16)}`;
+}
+
+/**
+ * @param set as of `setName`.
+ * @param folder of this network namespace, in a BPF file system; it need not exist.
+ * @throws X0_FLOWS_POLICY_PINNED
+ */
+export function openPins(libc: Libc, set: string, folder: string = ownFolder(libc)): Pins {
+  removeDead(libc, folder);
+  const own = join(folder, set);
+  const links = join(own, LINKS);
   const opened = new Map<PinnedMap, number>();
-  for (const name of pinnedMaps) {
-    const map = existsSync(folder) ? openPinned(libc, join(folder, name)) : undefined;
+  for (const name of namesIn(own).length > 0 ? pinnedMaps : []) {
+    const map = openPinned(libc, join(own, name));
     if (map !== undefined) opened.set(name, map);
   }
-  // Half of them are none: whoever made them was cut short, before anything was in force by them.
-  const maps = opened.size === pinnedMaps.length ? Object.fromEntries(opened) : {};
+  // Half of them are none: whoever made or removed them was cut short, and nothing has to be in force by them.
   let isOn = opened.size === pinnedMaps.length;
-  const links = join(folder, "links");
+  if (!isOn) removePinned(own);
+  const left = new Map(
+    namesIn(folder)
+      .filter((name) => name !== set)
+      .map((name) => {
+        const of = (map: PinnedMap): number | undefined => openPinned(libc, join(folder, name, map));
+        return [name, { connections: of("connections"), admitted: of("admitted") }] as const;
+      }),
+  );
+  const closeLeft = (): void => {
+    for (const { connections, admitted } of left.values())
+      for (const map of [connections, admitted]) if (map !== undefined) libc.close(map);
+    left.clear();
+  };
   const remove = (path: string): void => {
     try {
       unlinkSync(path);
@@ -69,7 +117,7 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
     }
   };
   /** What has its name: taking it away to give it again would leave a moment in which a kill ends it. */
-  const named = new Set(isOn ? pinnedMaps.map((name) => join(folder, name)) : []);
+  const named = new Set(isOn ? pinnedMaps.map((name) => join(own, name)) : []);
   const give = (fd: number, path: string): void => {
     if (named.has(path)) return;
     remove(path);
@@ -77,7 +125,8 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
     named.add(path);
   };
   return {
-    maps,
+    maps: isOn ? Object.fromEntries(opened) : {},
+    left: () => [...left.values()],
     get isOn() {
       return isOn;
     },
@@ -98,20 +147,26 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
       try {
         mountIfMissing();
         mkdirSync(links, { recursive: true, mode: 0o700 });
-        for (const name of pinnedMaps) give(mapsNow[name], join(folder, name));
+        for (const name of pinnedMaps) give(mapsNow[name], join(own, name));
         for (const [name, link] of linksNow) give(link, join(links, name));
       } catch (error) {
-        throw flowsFail("X0_FLOWS_POLICY_PINNED", `nothing can be pinned in ${folder}: ${messageOf(error)}`, {
-          hint: "run as root, with a BPF file system on /sys/fs/bpf",
+        if (error instanceof X0Error && error.code === "X0_FLOWS_POLICY_PINNED") throw error;
+        throw flowsFail("X0_FLOWS_POLICY_PINNED", `nothing can be pinned in ${own}: ${messageOf(error)}`, {
+          hint: "run as root, with a BPF file system on /sys/fs/bpf that may be written to",
           cause: error,
         });
       }
       isOn = true;
     },
     turnOff() {
+      closeLeft();
       removePinned(folder);
       named.clear();
       isOn = false;
+    },
+    removeLeft() {
+      for (const name of left.keys()) removePinned(join(folder, name));
+      closeLeft();
     },
     link(name, link) {
       if (isOn) give(link, join(links, name));
@@ -123,12 +178,22 @@ export function openPins(libc: Libc, folder: string = ownFolder()): Pins {
       named.delete(path);
     },
     close() {
+      closeLeft();
       for (const map of opened.values()) libc.close(map);
     },
   };
 }
 
+/** Only where it stays when this process ends. @throws X0_FLOWS_POLICY_PINNED */
 function mountIfMissing(): void {
   const isMounted = statSync(BPF_FOLDER).dev !== statSync(join(BPF_FOLDER, "..")).dev;
-  if (!isMounted) execFileSync("mount", ["-t", "bpf", "bpf", BPF_FOLDER]);
+  if (isMounted) return;
+  const namespaceOf = (pid: string): number => statSync(`/proc/${pid}/ns/mnt`).ino;
+  if (namespaceOf("self") !== namespaceOf("1"))
+    throw flowsFail(
+      "X0_FLOWS_POLICY_PINNED",
+      `nothing can be pinned: no BPF file system is on ${BPF_FOLDER}, and one that is mounted by this process would end with it`,
+      { hint: `it has a mount namespace of its own: mount -t bpf bpf ${BPF_FOLDER} outside, and let it in` },
+    );
+  execFileSync("mount", ["-t", "bpf", "bpf", BPF_FOLDER]);
 }

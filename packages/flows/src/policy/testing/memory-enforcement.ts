@@ -87,7 +87,7 @@ export function memoryEnforcement(clock: Clock): MemoryEnforcement {
       const unconfirmed =
         waiting === undefined || isOver() ? undefined : { previous: waiting.previous.generation, leftMs };
       const counted = { verdicts: 0, unremembered: 0, related: 0, connections: 0, names: noNames };
-      return { inForce: { generation, unconfirmed }, ...counted, rules: this.rules };
+      return { inForce: { generation, unconfirmed }, ...counted, rules: this.rules, isPinned: false };
     },
     async admit(addresses) {
       this.addresses.push(...addresses);
