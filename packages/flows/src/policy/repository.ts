@@ -319,7 +319,8 @@ export function createRepository(options: RepositoryOptions): Repository {
         if (confirmed === undefined) {
           // What an agent pinned and nobody remembers.
           const left = await canEnforce()?.figures();
-          if (left !== undefined && left.inForce.generation !== 0) await restore(undefined);
+          if (left !== undefined && (left.isPinned || left.inForce.generation !== 0))
+            await restore(undefined);
           return;
         }
         held = { stored: confirmed, compiled: undefined, inKernel: undefined };
