@@ -26,7 +26,7 @@ import { packetCaptures } from "./packets/route.ts";
 import { enforcementService, enforcementSettings } from "./policy/enforce/service.ts";
 import { askRecorded, recordedTraffic } from "./policy/rehearse/service.ts";
 import { missingPrivilege } from "./privilege.ts";
-import { createHistory } from "./rates.ts";
+import { createRates } from "./rates.ts";
 import type { RecordingContract } from "./recording/contract.ts";
 import { flowRoutes } from "./routes.ts";
 import { busiestTalkers } from "./talkers.ts";
@@ -53,7 +53,7 @@ interface Threads {
 
 function createFlowsPart(context: PartContext<FlowsConfig>): Part {
   const { clock, config, dataDirectory, log, metrics, services } = context;
-  const history = createHistory();
+  const rates = createRates();
   const run = clock.nowMs();
   const figures = createFlowMetrics(metrics);
   let captureFeatures: readonly Feature[] = [];
@@ -67,7 +67,7 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
   };
   const take = (totals: Totals): void => {
     figures.take(totals);
-    history.take(totals);
+    rates.take(totals);
   };
   const captured = (): Channel<CaptureContract> => {
     if (threads === undefined || !isOpen)
@@ -215,7 +215,7 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
       const list: FlowList = await captured().call("list", { limit: 10_000 });
       return busiestTalkers(list.flows);
     },
-    routes: [...flowRoutes({ captured, kept, run, history }), packets.route],
+    routes: [...flowRoutes({ captured, kept, run, rates }), packets.route],
   };
 }
 

@@ -12,14 +12,14 @@ export interface RatePoint {
   readonly lostEvents: number;
 }
 
-export interface RateHistory {
+export interface Rates {
   take(totals: Totals): void;
   points(): readonly RatePoint[];
   /** Calls back with each new point. @returns what ends that. */
   follow(listener: (point: RatePoint) => void): () => void;
 }
 
-export function createHistory(): RateHistory {
+export function createRates(): Rates {
   const points: RatePoint[] = [];
   const listeners = new Set<(point: RatePoint) => void>();
   let before: { timeMs: number; packets: number; bytes: number } | undefined;

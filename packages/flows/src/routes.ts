@@ -15,7 +15,7 @@ import type { HistoryCalls } from "./history/contract.ts";
 import { type EventQuery, eventListSchema, eventQuerySchema } from "./history/event-schema.ts";
 import { mergedFlows } from "./history/merge.ts";
 import { qualified } from "./history/rows.ts";
-import type { RateHistory } from "./rates.ts";
+import type { Rates } from "./rates.ts";
 import { type SummaryQuery, summaryQuerySchema, summarySchema } from "./summary/schema.ts";
 
 const QUEUED_EVENTS = 10_000;
@@ -52,12 +52,12 @@ interface FlowSources {
   kept(): HistoryCalls | undefined;
   /** What makes the ids of this run unique for good. */
   readonly run: number;
-  readonly history: RateHistory;
+  readonly rates: Rates;
 }
 
-export function flowRoutes({ captured, kept, run, history }: FlowSources): readonly (Route | StreamRoute)[] {
+export function flowRoutes({ captured, kept, run, rates }: FlowSources): readonly (Route | StreamRoute)[] {
   let followers = 0;
-  const memory = (): HistoryCalls => {
+  const history = (): HistoryCalls => {
     const calls = kept();
     if (calls !== undefined) return calls;
     throw flowsFail("X0_FLOWS_NO_HISTORY", "flows are not kept on disk", {
@@ -85,7 +85,7 @@ export function flowRoutes({ captured, kept, run, history }: FlowSources): reado
       summary: "DNS, drops and scans that match all filters, newest first",
       query: eventQuerySchema,
       response: eventListSchema,
-      handle: async ({ query }) => memory().events(query as EventQuery),
+      handle: async ({ query }) => history().events(query as EventQuery),
     },
     {
       kind: "json",
@@ -94,7 +94,7 @@ export function flowRoutes({ captured, kept, run, history }: FlowSources): reado
       summary: "The largest of a stretch of time: talkers, services, processes, drops, new destinations",
       query: summaryQuerySchema,
       response: summarySchema,
-      handle: async ({ query }) => memory().summary(query as SummaryQuery),
+      handle: async ({ query }) => history().summary(query as SummaryQuery),
     },
     {
       kind: "json",
@@ -102,7 +102,7 @@ export function flowRoutes({ captured, kept, run, history }: FlowSources): reado
       path: "/api/v1/flows/totals",
       summary: "Rates of the whole host, a point a second for the last ten minutes",
       response: z.object({ points: z.array(ratePointSchema) }),
-      handle: async () => ({ points: history.points() }),
+      handle: async () => ({ points: rates.points() }),
     },
     {
       kind: "stream",
@@ -115,20 +115,20 @@ export function flowRoutes({ captured, kept, run, history }: FlowSources): reado
         totals: ratePointSchema,
         dropped: z.object({ count: z.number().int().describe("changes that found no room in a queue") }),
       },
-      open: (request) => follow({ channel: captured(), history, run, id: ++followers }, request),
+      open: (request) => follow({ channel: captured(), rates, run, id: ++followers }, request),
     },
   ];
 }
 
 interface Follower {
   readonly channel: Channel<CaptureContract>;
-  readonly history: RateHistory;
+  readonly rates: Rates;
   readonly run: number;
   readonly id: number;
 }
 
 async function* follow(
-  { channel, history, run, id }: Follower,
+  { channel, rates, run, id }: Follower,
   { query, signal }: RouteRequest,
 ): AsyncIterable<StreamEvent> {
   const { updates, ...filters } = query as z.infer<typeof followQuerySchema>;
@@ -147,7 +147,7 @@ async function* follow(
       queue.push({ event: "insight", data: { ...event, flow } });
     }
   });
-  const stopRates = history.follow((point) => queue.push({ event: "totals", data: point }));
+  const stopRates = rates.follow((point) => queue.push({ event: "totals", data: point }));
   const end = (): void => queue.close();
   signal.addEventListener("abort", end);
   try {
