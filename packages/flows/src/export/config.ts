@@ -137,7 +137,7 @@ function isSize(text: string): boolean {
   }
 }
 
-/** Hosts that exports speak to, beside this one: what `x0 doctor --egress` lists. */
+/** Hosts that exports speak to, beside this one: what `x0 doctor` lists. */
 export function egress(exports: readonly ExportConfig[]): string[] {
   return exports.flatMap(({ to }, index) => {
     const parsed = parseTarget(to);

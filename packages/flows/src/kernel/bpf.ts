@@ -148,7 +148,7 @@ export function deleteKeys(libc: Libc, fd: number, keys: Memory, keyBytes: numbe
   }
 }
 
-/** @returns a descriptor of the link. @throws X0_FLOWS_KERNEL_CALL */
+/** @returns a descriptor of the link, or the negative errno. */
 export function createLink(libc: Libc, program: number, target: number, type: number, flags = 0): number {
   const { bytes, view } = attributes(64);
   view.setUint32(0, program, true);
