@@ -10,11 +10,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startAgent, userEnvironment, x0 } from "./lib/agent.ts";
 import type { Bench, BenchOptions } from "./lib/bench.ts";
+import { residentMb } from "./lib/cost.ts";
 import { median, round } from "./lib/statistics.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Settings that turn off every part but `flows`; none yet, as it is the only one. */
+/** Settings that turn off every part but `flows`; none: `policy`, the other one, has no such setting. */
 const flowsOnly: Readonly<Record<string, string>> = {};
 
 export const run: Bench = async (options) => {
@@ -68,7 +69,7 @@ async function agentFigures(
   readyMs.push(agent.readyMs);
   // Interfaces are attached and caches fill after the agent is ready.
   await sleep(options.quick ? 2000 : 10_000);
-  const rssMb = agent.residentMb();
+  const rssMb = residentMb(agent.pid);
   const { parts } = await agent.get<{ readonly parts: readonly PartHealth[] }>("/api/v1/health");
   options.note(`parts: ${parts.map(({ name, state }) => `${name} ${state}`).join(", ")}`);
   const failed = parts.find(({ state }) => state === "failed");

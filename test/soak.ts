@@ -7,12 +7,13 @@
  * is `N passed, N failed, N skipped`.
  */
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { peakResidentMb, residentMb } from "../bench/lib/cost.ts";
 import { median } from "../bench/lib/statistics.ts";
 import type { FlowList } from "../packages/flows/src/flow.ts";
 import { compareReadings } from "../packages/flows/src/policy/testing/compare-readings.ts";
@@ -74,14 +75,7 @@ interface Sample {
 }
 
 async function sample(pid: number): Promise<Sample> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  const residentMb = (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
-  return { residentMb, openFiles: (await readdir(`/proc/${pid}/fd`)).length };
-}
-
-async function peakResidentMb(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return (Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
+  return { residentMb: residentMb(pid), openFiles: (await readdir(`/proc/${pid}/fd`)).length };
 }
 
 /** One after the other, with other sizes each time, all to its end on both sides. */
@@ -228,7 +222,7 @@ async function floods(): Promise<void> {
     check("flood: established connections", wrong === 0, `${wrong} of ${all.length} are wrong`);
     const split = report.busy.filter(({ entries }) => entries !== 1).length;
     check("flood: connections that went on", split === 0, `${split} are no longer one flow`);
-    const peakMb = await peakResidentMb(agent.process.pid);
+    const peakMb = peakResidentMb(agent.process.pid);
     check(
       "flood: memory",
       peakMb <= floodBudgetMb,

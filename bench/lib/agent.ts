@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,9 +16,6 @@ export interface Agent extends AsyncDisposable {
   /** From the start of the process to the first 200 of `/readyz`. */
   readonly readyMs: number;
   readonly pid: number;
-  /** Resident set size now, workers included. 1 MB = 10⁶ bytes. */
-  residentMb(): number;
-  openFiles(): number;
   /** Resolves once it counts on so many devices: it attaches to most of them after it is ready. */
   observes(devices: number): Promise<void>;
   /** @throws Error with the last that it said if it has ended */
@@ -92,10 +89,6 @@ export async function startAgent(
   return {
     readyMs,
     pid: child.pid as number,
-    residentMb() {
-      const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
-      return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
-    },
     async observes(devices) {
       const wanted = new RegExp(` on ${devices} devices?"`);
       while (!wanted.test(await text("/api/v1/health"))) await sleep(20);
@@ -103,7 +96,6 @@ export async function startAgent(
     assertRunning() {
       if (!running()) throw new Error(`x0 up ended with ${child.exitCode ?? child.signalCode}: ${said}`);
     },
-    openFiles: () => readdirSync(`/proc/${child.pid}/fd`).length,
     get: async <T>(path: string) => JSON.parse(await text(path)) as T,
     async metric(name, labels = {}) {
       const samples = parseExposition(await text("/metrics"), "text").get(name)?.samples ?? [];

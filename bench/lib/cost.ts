@@ -123,8 +123,17 @@ function bpfSeconds(pid: number): number {
   return [...bpfPrograms(pid).values()].reduce((sum, { runSeconds }) => sum + runSeconds, 0);
 }
 
-/** The most resident memory that the process ever had. 1 MB = 10⁶ bytes. */
+/** Resident memory of the process now, all threads. 1 MB = 10⁶ bytes. */
+export function residentMb(pid: number): number {
+  return memoryMb(pid, "VmRSS");
+}
+
+/** The most that it ever had. */
 export function peakResidentMb(pid: number): number {
+  return memoryMb(pid, "VmHWM");
+}
+
+function memoryMb(pid: number, field: string): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return (Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
+  return (Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024) / 1e6;
 }
