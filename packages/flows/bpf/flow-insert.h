@@ -156,27 +156,33 @@ static __always_inline __u32 take_element(struct flow_table *table)
 }
 
 /*
- * Closed flows wait as others do: taken first they would be gone before they are read, where idle ones fill the table.
+ * How long the flow of an element is silent, and in the low bits the number of its word: one number, for few ways
+ * through a loop that differ. Closed flows wait as others do: taken first they would be gone before they are read,
+ * where idle ones fill the table.
  *
- * @return the number of the word in a bucket whose flow is idle longest; BUCKET_WORDS without flows
+ * @return BUCKET_WORDS without a flow, which is less than any other
  */
+__weak __u64 silence_of(__u32 index, __u32 now, __u32 i)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &index);
+	if (!flow)
+		return BUCKET_WORDS;
+	__s32 idle = now - flow->last;
+	/* The exact clock is ahead of this one. */
+	idle &= ~(idle >> 31);
+	return ((__u64)(__u32)idle + 1) << 4 | i;
+}
+
+/* @return the number of the word in a bucket whose flow is idle longest; BUCKET_WORDS without flows */
 __weak __u32 oldest_in(__u32 home, __u32 mask)
 {
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &home);
 	if (!bucket)
 		return BUCKET_WORDS;
 	__u32 now = bpf_ktime_get_coarse_ns() >> LAST_SHIFT;
-	/* Silence, and in the low bits the word: one number, for few ways through the loop that differ. */
 	__u64 longest = BUCKET_WORDS;
 	for (__u32 i = 0; i < BUCKET_WORDS; i++) {
-		__u32 index = (bucket->words[i] & ~mask) - 1;
-		struct flow *flow = bpf_map_lookup_elem(&flows, &index);
-		if (!flow)
-			continue;
-		__s32 idle = now - flow->last;
-		/* The exact clock is ahead of this one. */
-		idle &= ~(idle >> 31);
-		__u64 candidate = ((__u64)(__u32)idle + 1) << 4 | i;
+		__u64 candidate = silence_of((bucket->words[i] & ~mask) - 1, now, i);
 		if (candidate > longest)
 			longest = candidate;
 	}
@@ -189,8 +195,10 @@ __weak __u32 oldest_in(__u32 home, __u32 mask)
  * @param place of a word that the new flow has; where it has none it gets the other's, the home bucket being full.
  * @return the element, NOWHERE if there was none.
  */
-static __always_inline __u32 make_room(__u32 home, __u32 *place, const struct flow_table *table)
+__weak __u32 make_room(__u32 home, __u32 *place, const struct flow_table *table)
 {
+	if (!place || !table)
+		return NOWHERE;
 	__u32 mask = table->tag_mask, at = home, chosen = oldest_in(home, mask);
 	for (int i = 1; i < BUCKETS_PROBED && chosen >= BUCKET_WORDS; i++)
 		chosen = oldest_in(++at, mask);

@@ -180,9 +180,16 @@ static __always_inline __u32 ask(void *table, struct workspace *work, __u32 poli
 	return rule->first << CLASS_SHIFT | (~rule->second & VERDICT_ID);
 }
 
-/* @return decision << VERDICT_DECISION | id */
-static __noinline __u32 evaluate(void *table, struct workspace *work)
+static __always_inline void *table_of(__u32 generation)
 {
+	__u32 slot = generation & (GENERATION_SLOTS - 1);
+	return bpf_map_lookup_elem(&generations, &slot);
+}
+
+/* Global, so that the verifier reads it once and not for each way there. @return decision << VERDICT_DECISION | id */
+__noinline __u32 evaluate(struct workspace *work, __u32 generation)
+{
+	void *table = table_of(generation);
 	if (!table || !work)
 		return DECISION_DENY << VERDICT_DECISION;
 	struct policy_key *key = &work->key;
@@ -231,13 +238,13 @@ static __noinline __u32 evaluate(void *table, struct workspace *work)
 #define MODE_ALL 2
 
 /* Both modes: what only policies in audit deny is told and passes. @return as `evaluate` */
-static __always_inline __u32 evaluate_modes(void *table, struct workspace *work)
+static __always_inline __u32 evaluate_modes(struct workspace *work, __u32 generation)
 {
-	__u32 enforced = evaluate(table, work);
+	__u32 enforced = evaluate(work, generation);
 	if (enforced >> VERDICT_DECISION == DECISION_DENY)
 		return enforced;
 	work->question.policy |= MODE_ALL;
-	__u32 all = evaluate(table, work);
+	__u32 all = evaluate(work, generation);
 	if (all >> VERDICT_DECISION == DECISION_DENY)
 		return DECISION_AUDIT << VERDICT_DECISION | (all & VERDICT_ID);
 	return enforced & VERDICT_ID ? enforced : all;
@@ -361,15 +368,11 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 	__u32 *exempted = bpf_map_lookup_elem(&exempt, &key->flow);
 	if (exempted) {
 		verdict = DECISION_ALLOW << VERDICT_DECISION | *exempted;
+	} else if (table_of(trial->generation)) {
+		pose(&work->question, packet, trial, opener);
+		verdict = evaluate_modes(work, trial->generation);
 	} else {
-		__u32 slot = trial->generation & (GENERATION_SLOTS - 1);
-		void *table = bpf_map_lookup_elem(&generations, &slot);
-		if (table) {
-			pose(&work->question, packet, trial, opener);
-			verdict = evaluate_modes(table, work);
-		} else {
-			counts->unready++;
-		}
+		counts->unready++;
 	}
 	verdict |= side;
 	if (verdict >> VERDICT_DECISION == DECISION_DENY) {
