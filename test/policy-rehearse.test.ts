@@ -4,7 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { type Outcome, pair, requireKernel, run, runX0, start, startAgent } from "./lab/index.ts";
+import {
+  type Agent,
+  type Namespace,
+  type Outcome,
+  pair,
+  requireKernel,
+  run,
+  runX0,
+  start,
+  startAgent,
+} from "./lab/index.ts";
 
 beforeEach((context) => requireKernel(context, "netns", "bpf", "btf", "tcx"));
 
@@ -20,6 +30,9 @@ spec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "${port}"}]}]}
 interface Host extends AsyncDisposable {
   policy(words: readonly string[], input?: string): Promise<Outcome>;
   readonly client: string;
+  readonly agent: Agent;
+  /** Where it runs. */
+  readonly place: Namespace;
 }
 
 /** A host with an agent whose history has some connections of a client to its server. */
@@ -42,7 +55,13 @@ async function visitedHost(): Promise<Host> {
   // Records reach the history within a second or two.
   for (let told = 0; told < CONNECTIONS; await setTimeout(100))
     told = (await agent.get<{ flows: number }>("/api/v1/policy/suggest")).flows;
-  return { policy, client: left.ipv4, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return {
+    policy,
+    client: left.ipv4,
+    agent,
+    place: server,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
 }
 
 /** One for all tests: only the last of them applies something. */
@@ -106,4 +125,39 @@ test("files are rehearsed beside what is applied, or alone", async () => {
   expect(await rehearsed(only(23, "web"))).toEqual({ denied: CONNECTIONS, audited: 0 });
   const wrong = await policy(["check", "-", "--against", "yesterday"], only(PORT));
   expect(wrong).toMatchObject({ code: 2 });
+});
+
+test("loopback is rehearsed without management, as the kernel then judges it", async () => {
+  const { policy, agent, place } = await host();
+  const connect = `console.log("asked"); require("net").connect(${PORT}, "127.0.0.1").resume()`;
+  const visit = [process.execPath, "-e", connect];
+  await run(visit, { places: place });
+  const outward = only(22, "outward").replace("ingress", "egress");
+  const rehearsed = async (...words: string[]) => {
+    const { stdout } = await policy(
+      ["check", "-", "--against", "1h", "--alone", "-o", "json", ...words],
+      outward,
+    );
+    return JSON.parse(stdout).rehearsal;
+  };
+  let rehearsal = await rehearsed("--no-management");
+  for (; rehearsal.denied === 0; await setTimeout(100)) rehearsal = await rehearsed("--no-management");
+  expect(rehearsal.groups).toMatchObject([
+    { direction: "egress", peer: { ip: "127.0.0.1" }, port: PORT, path: "spec.egress", flows: 1 },
+  ]);
+  const { denied, unasked } = await rehearsed();
+  expect([denied, unasked.loopback]).toEqual([0, 1]);
+
+  expect(await policy(["apply", "--no-management", "-"], outward)).toMatchObject({ code: 0 });
+  await using _asking = await start(visit, /asked/, { places: place });
+  interface Figures {
+    readonly rules: readonly { policy: string; path: string; decision: string; flows: number }[];
+  }
+  const isDropped = async () => {
+    const { rules } = await agent.get<Figures>("/api/v1/policy/figures");
+    return rules.some(
+      (one) => one.policy === "default/outward" && one.path === "spec.egress" && one.flows > 0,
+    );
+  };
+  while (!(await isDropped())) await setTimeout(100);
 });
