@@ -68,7 +68,7 @@ export async function policyNet(): Promise<PolicyNet> {
   const edge = stack.use(await createNamespace());
   const near = stack.use(await createNamespace());
   const far = stack.use(await createNamespace());
-  const [, nearEnd] = await connect(edge, near, { subnet: 1 });
+  const [towardsNear, nearEnd] = await connect(edge, near, { subnet: 1 });
   const [edgeEnd, farEnd] = await connect(edge, far, { subnet: 2, names: ["eth1", "eth0"] });
   const hosts = new Map<string, Interface>([
     ["near", nearEnd],
@@ -91,9 +91,8 @@ export async function policyNet(): Promise<PolicyNet> {
   };
   /** Of a host as the other sees it: `edge` has an address on each link. */
   const addressOf = (host: string, seenBy: string, version: Version): string => {
-    const seen = hosts.get(host) as Interface;
-    if (host !== "edge" || seenBy !== "near") return seen[version];
-    return version === "ipv4" ? "10.77.1.1" : "fd77:0:0:1::1";
+    const seen = host === "edge" && seenBy === "near" ? towardsNear : (hosts.get(host) as Interface);
+    return seen[version];
   };
   const owned = stack.move();
   return {
