@@ -1,3 +1,7 @@
+/**
+ * Flows over HTTP: lists from memory and disk, events, summaries, rates, and the live stream. A follower has a queue of
+ * its own, so that one that reads slowly holds up nobody; what it missed it is told.
+ */
 import {
   boundedQueue,
   type Channel,

@@ -1,3 +1,7 @@
+/**
+ * The values of the metrics, and both of their forms. prom-client keeps and writes them; what it cannot do is done here:
+ * totals and histograms that were counted elsewhere, and OpenMetrics beside the text format.
+ */
 import { createRequire } from "node:module";
 import type { Counter, Gauge, Histogram, MetricDefinition, Metrics } from "@x0tta6bl4/core";
 import type * as Prom from "prom-client";

@@ -1,3 +1,7 @@
+/**
+ * A part's operations on the server. Each of the three kinds (JSON, server-sent events, bytes) is checked against its
+ * schemas and handed to the part; an answer that goes on for long begins only when its source has begun.
+ */
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
