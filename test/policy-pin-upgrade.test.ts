@@ -7,6 +7,7 @@ import { pair, requireKernel } from "./lab/index.ts";
 import { deniedStream } from "./policy/denied.ts";
 import { guard } from "./policy/guarded.ts";
 import { otherPrograms } from "./policy/other-programs.ts";
+import { pinnedFolder } from "./policy/pinned-folder.ts";
 import { openSockets } from "./policy/sockets.ts";
 
 const DENIED = 9090;
@@ -20,6 +21,9 @@ test("no denied packet passes, and what was allowed goes on", { timeout: 90_000 
   await using edge = await openSockets(net.server);
   await using near = await openSockets(net.client);
   const host = net.right.ipv4;
+  const pins = pinnedFolder(net.server.inode);
+  const pinnedSets = async (): Promise<string[]> =>
+    (await Promise.all((await pins()).map((folder) => readdir(folder)))).flat();
   const asked = await near.listen("udp", net.left.ipv4, 7000);
   const asking = await edge.dial("udp", { host: net.left.ipv4, port: 7000 });
   const listener = await edge.listen("tcp", host, 8080);
@@ -42,31 +46,24 @@ test("no denied packet passes, and what was allowed goes on", { timeout: 90_000 
     await listener.hears(word);
   };
   await goesOn("older");
-  const left = await pinnedSets(net.server.inode);
+  const left = await pinnedSets();
 
   older.agent.process.kill("SIGKILL");
   await older.agent.process.exit;
   await goesOn("alone");
   await using newer = await guard(net.server, 2, { folder });
   await goesOn("newer");
-  const ours = await pinnedSets(net.server.inode);
+  const ours = await pinnedSets();
   expect([left.length, ours.length]).toEqual([1, 1]);
   expect(ours).not.toEqual(left);
-  expect(denied.heard()).toBe(0);
+  expect(denied.heard()).toBe(false);
 
   newer.agent.process.kill("SIGKILL");
   await newer.agent.process.exit;
   await goesOn("at last");
-  expect(denied.heard()).toBe(0);
+  expect(denied.heard()).toBe(false);
   await using last = await guard(net.server, 2, { folder });
   await last.lift();
   await denied.comesThrough();
-  expect(await pinnedSets(net.server.inode)).toEqual([]);
+  expect(await pinnedSets()).toEqual([]);
 });
-
-/** Names of the programs and maps that are pinned for a namespace. */
-async function pinnedSets(inode: number): Promise<string[]> {
-  const folder = "/sys/fs/bpf/x0tta6bl4";
-  const own = (await readdir(folder)).filter((name) => name.startsWith(`net-${inode}-`));
-  return (await Promise.all(own.map((name) => readdir(join(folder, name))))).flat();
-}

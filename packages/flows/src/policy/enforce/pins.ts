@@ -6,8 +6,8 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, statSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
 import { updateLink } from "../../kernel/bpf.ts";
@@ -146,7 +146,7 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
     turnOn(mapsNow, linksNow) {
       try {
         mountIfMissing();
-        mkdirSync(links, { recursive: true, mode: 0o700 });
+        for (const path of [dirname(folder), folder, own, links]) makeFolder(path);
         for (const name of pinnedMaps) give(mapsNow[name], join(own, name));
         for (const [name, link] of linksNow) give(link, join(links, name));
       } catch (error) {
@@ -184,12 +184,27 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
   };
 }
 
+/** One at a time: of several at once, Node says ENOENT where a file system is read-only. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
+
 /** Only where it stays when this process ends. @throws X0_FLOWS_POLICY_PINNED */
 function mountIfMissing(): void {
   const isMounted = statSync(BPF_FOLDER).dev !== statSync(join(BPF_FOLDER, "..")).dev;
   if (isMounted) return;
-  const namespaceOf = (pid: string): number => statSync(`/proc/${pid}/ns/mnt`).ino;
-  if (namespaceOf("self") !== namespaceOf("1"))
+  // Numbers of mounts are unique; the link to init's namespace may be read with CAP_SYS_PTRACE only.
+  const mountsOf = (pid: string): Set<string> =>
+    new Set(
+      readFileSync(`/proc/${pid}/mountinfo`, "utf8")
+        .split("\n")
+        .flatMap((line) => /^\d+/.exec(line)?.[0] ?? []),
+    );
+  if (mountsOf("self").isDisjointFrom(mountsOf("1")))
     throw flowsFail(
       "X0_FLOWS_POLICY_PINNED",
       `nothing can be pinned: no BPF file system is on ${BPF_FOLDER}, and one that is mounted by this process would end with it`,
