@@ -33,8 +33,13 @@ export interface Health {
 }
 
 export interface Part {
-  /** Resolves when the part is ready; work that may come later goes on in the background. */
+  /**
+   * Resolves when the part does what cannot wait: what protects this host is in force before anything slow. Work that
+   * may come later goes on in `complete` or in the background.
+   */
   start(signal: AbortSignal): Promise<void>;
+  /** Resolves when the part is ready. Called in order when all parts have started. */
+  complete?(signal: AbortSignal): Promise<void>;
   /** Ends within `deadlineMs`, releasing all kernel objects, sockets and files. Idempotent. */
   stop(deadlineMs: number): Promise<void>;
   health(): Health;

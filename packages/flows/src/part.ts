@@ -170,16 +170,8 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
       });
       started.recording.channel.on("figures", figures.takeRecorded);
       try {
-        const folder = join(dataDirectory, "flows");
-        [recordingFeatures, captureFeatures] = await Promise.all([
-          started.recording.channel.call("open", {
-            config,
-            folder,
-            version: version(),
-            startedMs: run,
-          }),
-          channel.call("open", captureOptions(config, services.find(enforcementSettings)?.maxConnections)),
-        ]);
+        const options = captureOptions(config, services.find(enforcementSettings)?.maxConnections);
+        captureFeatures = await channel.call("open", options);
         isOpen = true;
       } catch (error) {
         await stop(1000);
@@ -200,6 +192,13 @@ function createFlowsPart(context: PartContext<FlowsConfig>): Part {
       watch(started.recording.channel, () => {
         recordingFeatures = [failed("records")];
       });
+    },
+    /** A history may be large and a disk slow: until here the capturing side keeps its records, within bounds. */
+    async complete() {
+      if (threads === undefined) return;
+      const { channel } = threads.recording;
+      const folder = join(dataDirectory, "flows");
+      recordingFeatures = await channel.call("open", { config, folder, version: version(), startedMs: run });
     },
     stop,
     health(): Health {

@@ -9,14 +9,15 @@ import { type Answer, ask, startTestAgent, temporaryFolder, testConfig } from ".
 import { spawnX0 } from "./testing/command.ts";
 import { examplePart } from "./testing/example.ts";
 
-test("parts start in order and stop in reverse, once", async () => {
+test("parts start in order, then are completed, and stop in reverse, once", async () => {
   const events: string[] = [];
   const parts = ["a", "b", "c"].map((name) => examplePart({ name, events }).definition);
   const { agent } = await startTestAgent({ parts });
   expect(await agent.banner()).toEqual(["a says hello", "b says hello", "c says hello"]);
   await agent.stop();
   await agent.stop();
-  expect(events).toEqual(["start a", "start b", "start c", "stop c", "stop b", "stop a"]);
+  const all = (what: string) => ["a", "b", "c"].map((name) => `${what} ${name}`);
+  expect(events).toEqual([...all("start"), ...all("complete"), ...all("stop").reverse()]);
 });
 
 test("a part that cannot start ends the start, and what ran before it is stopped", async () => {
@@ -35,6 +36,18 @@ test("a part that cannot start ends the start, and what ran before it is stopped
   expect(events).toEqual(["start good", "start bad", "stop bad", "stop good"]);
   const { agent } = await startTestAgent({ dataDirectory: folder });
   expect(agent.unclean).toBeUndefined();
+});
+
+test("a part that cannot be completed ends the start too", async () => {
+  const events: string[] = [];
+  const good = examplePart({ name: "good", events }).definition;
+  const bad = examplePart({
+    name: "bad",
+    events,
+    complete: () => Promise.reject(new Error("no disk")),
+  }).definition;
+  await expect(startTestAgent({ parts: [bad, good] })).rejects.toThrow("no disk");
+  expect(events).toEqual(["start bad", "start good", "complete bad", "stop good", "stop bad"]);
 });
 
 test("a signal ends the start between two parts", async () => {
@@ -63,7 +76,7 @@ test("a part that hangs or fails while stopping does not keep the others", async
   ];
   const { agent, log } = await startTestAgent({ parts, stopDeadlineMs: 20 });
   await agent.stop();
-  expect(events.slice(3)).toEqual(["stop fails", "stop hangs", "stop good"]);
+  expect(events.slice(6)).toEqual(["stop fails", "stop hangs", "stop good"]);
   expect(log.join("")).toContain("stuck link");
   expect(log.join("")).toContain("hangs did not stop within 20 ms");
 });
@@ -72,7 +85,7 @@ test("while it starts, the agent says so and the parts' routes wait", async () =
   const folder = temporaryFolder();
   const answers: Answer[] = [];
   const asking = examplePart({
-    start: async () => {
+    complete: async () => {
       for (const path of ["/healthz", "/readyz", "/api/v1/health", "/api/v1/example"])
         answers.push(await ask(join(folder, "x0.sock"), path));
     },

@@ -87,7 +87,8 @@ export async function startAgent(options: AgentOptions, signal: AbortSignal): Pr
     start: new Date(performance.timeOrigin).toISOString(),
     parts: healthOf(parts),
   });
-  const http = await startHttp({
+  // Loading it takes as long as the first part's start, which is not to wait for it.
+  const opening = startHttp({
     listen: parseListen(config.node.listen),
     folder,
     token,
@@ -100,12 +101,21 @@ export async function startAgent(options: AgentOptions, signal: AbortSignal): Pr
     phase: () => phase,
     notReady: () => (phase === "running" ? failedParts(parts) : phase),
   });
-  started.defer(() => quietly(log, "could not close the server", http.close));
+  const opened = opening.then(
+    (server) => server,
+    () => undefined,
+  );
+  started.defer(() => quietly(log, "could not close the server", async () => (await opened)?.close()));
 
   for (const named of parts) {
     signal.throwIfAborted();
     started.defer(() => stopPart(named, log, stopDeadlineMs));
     await named.part.start(signal);
+  }
+  const http = await opening;
+  for (const { part } of parts) {
+    signal.throwIfAborted();
+    await part.complete?.(signal);
   }
   signal.throwIfAborted();
   phase = "running";

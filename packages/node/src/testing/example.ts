@@ -24,6 +24,7 @@ export interface ExampleOptions {
   readonly name?: string;
   readonly events?: string[];
   start?(signal: AbortSignal): Promise<void>;
+  complete?(signal: AbortSignal): Promise<void>;
   stop?(): Promise<void>;
 }
 
@@ -35,6 +36,10 @@ export function examplePart({ name = "example", events = [], ...hooks }: Example
     async start(signal) {
       events.push(`start ${name}`);
       await hooks.start?.(signal);
+    },
+    async complete(signal) {
+      events.push(`complete ${name}`);
+      await hooks.complete?.(signal);
     },
     async stop() {
       events.push(`stop ${name}`);
