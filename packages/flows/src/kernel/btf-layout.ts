@@ -28,7 +28,7 @@ export const btfLimits = {
   bytes: 1 << 22,
   /** Structs within structs; the kernel's own limit is 32. */
   depth: 8,
-  /** Ours have 12. */
+  /** Of all structs within, whatever they are called; ours have 12. */
   fields: 256,
 } as const;
 
@@ -120,6 +120,8 @@ export function readLayouts(content: Uint8Array): (type: number) => Layout | und
     const isName = kind === kinds.typedef || kind === kinds.volatile || kind === kinds.const;
     return isName ? structAt(u32(at + 8), depth + 1) : undefined;
   };
+  /** Members that may still be looked at. */
+  let left = 0;
   const collect = (
     type: number,
     begin: number,
@@ -130,7 +132,7 @@ export function readLayouts(content: Uint8Array): (type: number) => Layout | und
     const at = structAt(type, depth);
     if (at === undefined) return;
     const info = u32(at + 4);
-    for (let member = 0; member < (info & 0xffff) && into.size < btfLimits.fields; member++) {
+    for (let member = 0; member < (info & 0xffff) && left > 0; member++, left--) {
       const place = at + 12 + 12 * member;
       // With the flag set, the upper byte of an offset is the width of a bit-field.
       const width = info >>> 31 === 1 ? u32(place + 8) >>> 24 : 0;
@@ -149,6 +151,7 @@ export function readLayouts(content: Uint8Array): (type: number) => Layout | und
       const sizeBytes = structAt(type, 0) === undefined ? undefined : sizeOf(type, 0);
       if (sizeBytes === undefined) return undefined;
       const fields = new Map<string, Field>();
+      left = btfLimits.fields;
       collect(type, 0, "", 0, fields);
       const isWithin = [...fields.values()].every((field) => field.offset + field.sizeBytes <= sizeBytes);
       return isWithin ? { sizeBytes, fields } : undefined;
