@@ -2,6 +2,7 @@
  * One side of real connections: sockets that a test opens, writes to and listens at, in a namespace of its own. They
  * live in a process a namespace, `sockets-child.ts`.
  */
+import { setTimeout } from "node:timers/promises";
 import { type Places, startScript } from "../lab/index.ts";
 import type { Opening, SocketsContract } from "./sockets-child.ts";
 
@@ -14,6 +15,12 @@ export interface Sockets extends AsyncDisposable {
     to: { readonly host: string; readonly port: number },
     port?: number,
   ): Promise<Talker>;
+  /** Whether a server says that to a new connection within that time. */
+  isGreeted(
+    to: { readonly host: string; readonly port: number },
+    greeting: string,
+    patienceMs: number,
+  ): Promise<boolean>;
 }
 
 export interface Talker {
@@ -40,8 +47,7 @@ export async function openSockets(places: Places): Promise<Sockets> {
   const listeners = new Map<number, (event: SocketsContract["event"]) => void>();
   script.on((event) => listeners.get(event.id)?.(event));
   let ids = 0;
-  const open = (opening: Opening): Promise<Talker> => {
-    const id = ++ids;
+  const open = (opening: Opening, id = ++ids): Promise<Talker> => {
     const opened = Promise.withResolvers<Talker>();
     const failed = Promise.withResolvers<string>();
     opened.promise.catch(() => {});
@@ -78,6 +84,17 @@ export async function openSockets(places: Places): Promise<Sockets> {
   return {
     listen: (protocol, host, port) => open({ kind: "listen", protocol, host, port, own: 0 }),
     dial: (protocol, { host, port }, own = 0) => open({ kind: "dial", protocol, host, port, own }),
+    async isGreeted({ host, port }, greeting, patienceMs) {
+      const id = ++ids;
+      const dialed = open({ kind: "dial", protocol: "tcp", host, port, own: 0 }, id);
+      const greeted = dialed.then((talker) => talker.hears(greeting)).then(() => true);
+      const isGreeted = await Promise.race([
+        greeted.catch(() => false),
+        setTimeout(patienceMs, false, { ref: false }),
+      ]);
+      script.order({ id, kind: "close" });
+      return isGreeted;
+    },
     [Symbol.asyncDispose]: () => script[Symbol.asyncDispose](),
   };
 }

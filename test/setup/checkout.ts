@@ -10,8 +10,10 @@ import {
   chownSync,
   copyFileSync,
   cpSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -69,7 +71,7 @@ export async function createCheckout(options: CheckoutOptions = {}): Promise<Che
     mkdirSync(dirname(path(file)), { recursive: true });
     writeFileSync(path(file), content);
   };
-  const tools = copyTools(join(top, "tools"));
+  const tools = placeTools(join(top, "tools"));
   const registry = await startRegistry();
   const nodePackage = `node-linux-${process.arch}`;
   const platform = { os: ["linux"], cpu: [process.arch] };
@@ -164,14 +166,25 @@ export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
   return { code, stdout, stderr };
 }
 
-/** Copies, because the clone's owner in a test may not reach the folder that this repository lies in. */
-function copyTools(folder: string): { readonly node: string; readonly tsc: string } {
+/** Names of their own, because the clone's owner in a test may not reach the folder that this repository lies in. */
+function placeTools(folder: string): { readonly node: string; readonly tsc: string } {
   mkdirSync(folder);
   const node = join(folder, "node");
-  copyFileSync(process.execPath, node);
-  const native = join(product, "node_modules/@typescript", `typescript-linux-${process.arch}`);
-  cpSync(native, join(folder, "typescript"), { recursive: true });
-  return { node, tsc: join(folder, "typescript/lib/tsc") };
+  place(process.execPath, node);
+  const native = join(product, "node_modules/@typescript", `typescript-linux-${process.arch}`, "lib");
+  mkdirSync(join(folder, "typescript"));
+  for (const name of readdirSync(native)) place(join(native, name), join(folder, "typescript", name));
+  return { node, tsc: join(folder, "typescript/tsc") };
+}
+
+/** A hard link where it can be one: both tools together have some 150 MB. */
+function place(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
+    copyFileSync(from, to);
+  }
 }
 
 function launcher(program: string): string {
