@@ -11,6 +11,7 @@ import type { EventQuery } from "./event-schema.ts";
 import type { BlockEntry } from "./file.ts";
 import { type Newest, newest } from "./newest.ts";
 import type { PackedBlock } from "./packed.ts";
+import { pauses } from "./pauses.ts";
 import { qualified } from "./rows.ts";
 import type { Store, StoreWriter } from "./store.ts";
 
@@ -19,7 +20,6 @@ const BLOCK_EVENTS = 2048;
 const MOST_PER_SECOND = 500;
 /** What one block may unpack to: 64 kB an event, far beyond what a DNS answer takes. */
 const MOST_BYTES = BLOCK_EVENTS * 65_536;
-const SLICE_MS = 10;
 
 export interface EventPage {
   readonly events: FlowEvent[];
@@ -132,16 +132,13 @@ export function createEventKeeper(store: Store, run: number): EventKeeper {
       const entries = entriesWithin(filter.sinceMs, filter.untilMs).sort(
         (a, b) => b.maxStartMs - a.maxStartMs,
       );
-      let pausedMs = performance.now();
+      const pause = pauses();
       for (const entry of entries) {
         if (!best.wants(entry.maxStartMs)) break;
         if (!best.reaches(entry.minStartMs)) continue;
         const list = read(store, entry, (keys) => filter.mayMatch(keys));
         add(best, list, entry.run, filter);
-        if (performance.now() - pausedMs > SLICE_MS) {
-          await setImmediate();
-          pausedMs = performance.now();
-        }
+        await pause();
       }
       const page = best.held.slice(0, query.limit);
       const last = page.at(-1);

@@ -1,5 +1,4 @@
 /** Flows of the history, newest first: filters before limits, a flow once, with its latest state. */
-import { setImmediate } from "node:timers/promises";
 import type { Flow, FlowQuery } from "../flow.ts";
 import { type Block, type BlockSpan, liveBlock } from "./block.ts";
 import { column } from "./columns.ts";
@@ -7,12 +6,10 @@ import { formatCursor, parseCursor } from "./cursor.ts";
 import type { BlockEntry } from "./file.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
 import { type Candidate, type Newest, newest } from "./newest.ts";
+import { pauses } from "./pauses.ts";
 import type { Recorder } from "./recorder.ts";
 import { flowsOf } from "./rows.ts";
 import type { Store } from "./store.ts";
-
-/** How long a query may hold up the thread at once. */
-const SLICE_MS = 10;
 
 export interface FlowPage {
   readonly flows: Flow[];
@@ -45,7 +42,7 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
       )
         entries.push(entry);
   entries.sort((a, b) => b.maxStartMs - a.maxStartMs);
-  let pausedMs = performance.now();
+  const pause = pauses();
   for (const entry of entries) {
     if (!best.wants(entry.maxStartMs)) break;
     if (!best.reaches(entry.minStartMs)) continue;
@@ -53,10 +50,7 @@ export async function queryFlows(sources: QuerySources, query: FlowQuery, nowMs:
       if (matcher.asksExactly && !matcher.mayHave(file.sketch(entry.number))) return;
       scan(file.block(entry), entry.run, matcher, best, undefined, entry);
     });
-    if (performance.now() - pausedMs > SLICE_MS) {
-      await setImmediate();
-      pausedMs = performance.now();
-    }
+    await pause();
   }
   const page = best.held.slice(0, limit);
   const last = page.at(-1);

@@ -2,17 +2,15 @@
  * All flows of a time, each once, with its latest state, for whoever has to look at every one: a row at a time from
  * columns, without an object a flow, and in slices, so that recording goes on meanwhile.
  */
-import { setImmediate } from "node:timers/promises";
 import type { FlowProcess } from "../flow.ts";
 import { placeOf, verdictOf } from "../recording/record.ts";
 import { type Block, liveBlock } from "./block.ts";
 import { column } from "./columns.ts";
 import { type AddressTable, createAddressTable } from "./dictionaries.ts";
 import type { BlockEntry } from "./file.ts";
+import { pauses } from "./pauses.ts";
 import type { QuerySources } from "./query.ts";
 
-/** How long the thread may be held up at once. */
-const SLICE_MS = 10;
 /** Addresses that have a number at once: 16 MB with their table. */
 const MOST_ADDRESSES = 262_144;
 
@@ -104,13 +102,11 @@ export function openReplay(sources: QuerySources, range: ReplayRange): Replay {
     each: (block: Block, entry: BlockEntry) => void,
     signal: AbortSignal,
   ): Promise<boolean> => {
-    let pausedMs = performance.now();
+    const pause = pauses();
     for (const entry of blocks) {
       if (signal.aborted) return false;
       store.read(entry.number, (file) => each(file.block(entry), entry));
-      if (performance.now() - pausedMs <= SLICE_MS) continue;
-      await setImmediate();
-      pausedMs = performance.now();
+      await pause();
     }
     return !signal.aborted;
   };

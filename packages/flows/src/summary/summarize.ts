@@ -1,10 +1,10 @@
 /** Sums up a stretch of the history, in bounded memory, a slice at a time. */
-import { setImmediate } from "node:timers/promises";
 import { requireMoment } from "../filter.ts";
 import type { FlowList } from "../flow.ts";
 import { type Block, liveBlock } from "../history/block.ts";
 import type { EventKeeper } from "../history/events.ts";
 import type { BlockEntry } from "../history/file.ts";
+import { pauses } from "../history/pauses.ts";
 import type { Recorder } from "../history/recorder.ts";
 import type { Partition, Store } from "../history/store.ts";
 import { readTallies, type Stretch } from "../history/stretches.ts";
@@ -14,7 +14,6 @@ import { createSums, type Sums } from "./sums.ts";
 import { destinationsOf, type Tallies, talliesOf } from "./tallies.ts";
 
 const DAY_MS = 86_400_000;
-const SLICE_MS = 10;
 const CAPACITY = 4096;
 
 export interface SummarySources {
@@ -192,14 +191,4 @@ async function sumEvents(keeper: EventKeeper, sinceMs: number, untilMs: number) 
       }
     }
   return { drops, failures, scans };
-}
-
-/** Lets others have the thread now and then. */
-function pauses(): () => Promise<void> {
-  let pausedMs = performance.now();
-  return async () => {
-    if (performance.now() - pausedMs <= SLICE_MS) return;
-    await setImmediate();
-    pausedMs = performance.now();
-  };
 }
