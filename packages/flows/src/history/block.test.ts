@@ -68,7 +68,7 @@ const anyFlow: fc.Arbitrary<Flow> = fc.record({
   rule: fc.option(
     fc.record({
       policy: fc.constantFrom("web", "team/db", ""),
-      path: fc.constantFrom("spec.ingress[0]", "a b"),
+      path: fc.constantFrom("spec.ingress[0]", "specs[1].egressDeny[2]"),
     }),
   ),
   bytes: counters,
