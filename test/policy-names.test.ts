@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { beforeEach, expect, test } from "vitest";
+import { afterAll, beforeEach, expect, test } from "vitest";
 import { type Agent, type Outcome, pair, requireKernel, run, runX0, start, startAgent } from "./lab/index.ts";
 
 const PORT = 8080;
@@ -128,41 +128,18 @@ spec:
 const nth = (index: number): string => `10.99.${index >> 8}.${index & 255}`;
 const named = (address: string, domain = "names.test"): string => `${address.replaceAll(".", "-")}.${domain}`;
 
-test.each([false, true])(
-  "what a name is answered with is reached at once, local resolver %s",
-  { timeout: 90_000 },
-  async (isLocal) => {
-    await using edge = await host(isLocal);
-    expect(await edge.reach([nth(1)], 500)).toEqual([false]);
-    const addresses = Array.from({ length: FIRST_CONNECTIONS }, (_, index) => nth(index + 1));
-    const reached = await edge.reach(addresses.map((address) => named(address)));
-    expect(reached.filter((one) => !one)).toEqual([]);
-    expect(reached).toHaveLength(FIRST_CONNECTIONS);
-    const { admitted, figures } = await edge.names();
-    expect(admitted.map(({ name, address }) => `${name} ${address}`).sort()).toEqual(
-      addresses.map((address) => `*.names.test ${address}`).sort(),
-    );
-    expect(figures).toMatchObject({
-      queries: FIRST_CONNECTIONS,
-      answers: FIRST_CONNECTIONS,
-      unasked: 0,
-      full: 0,
-    });
-  },
-);
-
-test("eight programs that ask at once are let through", { timeout: 90_000 }, async () => {
-  await using edge = await host();
-  const programs = Array.from({ length: 8 }, (_, program) =>
-    edge.reach(Array.from({ length: 25 }, (_, index) => named(nth(1 + index + 25 * (program >> 1))))),
-  );
-  expect((await Promise.all(programs)).flat().filter((one) => !one)).toEqual([]);
-});
+/** One for all tests with the usual settings, each with addresses of its own. */
+let shared: Promise<Host> | undefined;
+function common(): Promise<Host> {
+  shared ??= host();
+  return shared;
+}
+afterAll(async () => (await shared)?.[Symbol.asyncDispose]());
 
 test("names that no policy selects open nothing, and each selector what it says", {
   timeout: 60_000,
 }, async () => {
-  await using edge = await host();
+  const edge = await common();
   expect(await edge.reach([named(nth(1), "other.test"), named(nth(2), "x.names.test")], 500)).toEqual([
     false,
     false,
@@ -182,9 +159,41 @@ test("names that no policy selects open nothing, and each selector what it says"
   }
 });
 
+test.each([false, true])(
+  "what a name is answered with is reached at once, local resolver %s",
+  { timeout: 90_000 },
+  async (isLocal) => {
+    await using own = isLocal ? await host(isLocal) : undefined;
+    const edge = own ?? (await common());
+    expect(await edge.reach([nth(1000)], 500)).toEqual([false]);
+    const before = await edge.names();
+    const addresses = Array.from({ length: FIRST_CONNECTIONS }, (_, index) => nth(index + 1000));
+    const reached = await edge.reach(addresses.map((address) => named(address)));
+    expect(reached.filter((one) => !one)).toEqual([]);
+    expect(reached).toHaveLength(FIRST_CONNECTIONS);
+    const { admitted, figures } = await edge.names();
+    const known = new Set(before.admitted.map(({ address }) => address));
+    const fresh = admitted.filter(({ address }) => !known.has(address));
+    expect(fresh.map(({ name, address }) => `${name} ${address}`).sort()).toEqual(
+      addresses.map((address) => `*.names.test ${address}`).sort(),
+    );
+    const since = (figure: string): number => (figures[figure] ?? 0) - (before.figures[figure] ?? 0);
+    expect([since("queries"), since("answers")]).toEqual([FIRST_CONNECTIONS, FIRST_CONNECTIONS]);
+    expect(figures).toMatchObject({ unasked: 0, full: 0 });
+  },
+);
+
+test("eight programs that ask at once are let through", { timeout: 90_000 }, async () => {
+  const edge = await common();
+  const programs = Array.from({ length: 8 }, (_, program) =>
+    edge.reach(Array.from({ length: 25 }, (_, index) => named(nth(2000 + index + 25 * (program >> 1))))),
+  );
+  expect((await Promise.all(programs)).flat().filter((one) => !one)).toEqual([]);
+});
+
 test("a connection that was denied passes once its name is learned", { timeout: 60_000 }, async () => {
-  await using edge = await host();
-  const address = nth(1);
+  const edge = await common();
+  const address = nth(3000);
   // Its SYN comes again, with the same ports.
   const early = edge.reach([address]);
   await setTimeout(300);
@@ -213,37 +222,18 @@ test("an address goes when its time is over, unless a connection holds it", {
 });
 
 test("what was learned holds after the agent was killed", { timeout: 60_000 }, async () => {
-  await using edge = await host();
-  const address = nth(1);
+  const edge = await common();
+  const address = nth(4000);
   expect(await edge.reach([named(address)])).toEqual([true]);
-  await edge.until(({ admitted }) => admitted.length === 1);
+  await edge.until(({ admitted }) => admitted.some((one) => one.address === address));
   // It is saved each second.
   await setTimeout(2500);
   edge.agent.process.kill("SIGKILL");
   await edge.agent.process.exit;
   await edge.startAgent();
-  expect((await edge.names()).admitted).toHaveLength(1);
+  expect((await edge.names()).admitted.map((one) => one.address)).toContain(address);
   expect(await edge.reach([address])).toEqual([true]);
-  expect(await edge.reach([nth(2)], 500)).toEqual([false]);
-});
-
-test("a pinned policy learns names without the agent", { timeout: 60_000 }, async () => {
-  await using edge = await host();
-  await using stack = new AsyncDisposableStack();
-  const text = (await edge.policy("show", "default/names")).stdout;
-  const file = join(edge.folder, "names.yaml");
-  await writeFile(file, text);
-  stack.defer(async () => {
-    await edge.policy("reset", "--yes");
-  });
-  expect(await edge.policy("apply", "--pin", file)).toMatchObject({ code: 0 });
-  edge.agent.process.kill("SIGKILL");
-  await edge.agent.process.exit;
-  expect(await edge.reach([nth(1)], 500)).toEqual([false]);
-  expect(await edge.reach([named(nth(2))])).toEqual([true]);
-  await edge.startAgent();
-  expect((await edge.names()).admitted.map(({ address }) => address)).toEqual([nth(2)]);
-  expect(await edge.reach([nth(2), named(nth(3))])).toEqual([true, true]);
+  expect(await edge.reach([nth(4001)], 500)).toEqual([false]);
 });
 
 test("answers of other servers than the resolvers open nothing, and it is said", {
@@ -259,4 +249,23 @@ test("answers of other servers than the resolvers open nothing, and it is said",
     health = await edge.agent.text("/api/v1/health");
     await setTimeout(100);
   }
+});
+
+test("a pinned policy learns names without the agent", { timeout: 60_000 }, async () => {
+  const edge = await common();
+  await using stack = new AsyncDisposableStack();
+  const text = (await edge.policy("show", "default/names")).stdout;
+  const file = join(edge.folder, "names.yaml");
+  await writeFile(file, text);
+  stack.defer(async () => {
+    await edge.policy("reset", "--yes");
+  });
+  expect(await edge.policy("apply", "--pin", file)).toMatchObject({ code: 0 });
+  edge.agent.process.kill("SIGKILL");
+  await edge.agent.process.exit;
+  expect(await edge.reach([nth(5001)], 500)).toEqual([false]);
+  expect(await edge.reach([named(nth(5002))])).toEqual([true]);
+  await edge.startAgent();
+  expect((await edge.names()).admitted.map(({ address }) => address)).toContain(nth(5002));
+  expect(await edge.reach([nth(5002), named(nth(5003))])).toEqual([true, true]);
 });
