@@ -11,7 +11,7 @@
  * Every verdict is "next": other programs on the device see every packet.
  */
 #define X0_MAPS
-#include "insight.h"
+#include "attribute.h"
 #include "names.h"
 #include "policy.h"
 #include "workload.h"
@@ -19,8 +19,6 @@
 
 #define NEXT TC_ACT_UNSPEC
 #define PACKET_LOOPBACK 5
-#define LOOPBACK_IFINDEX 1
-#define TCP_STATE_LISTEN 10
 
 /* For devices without an Ethernet header and for other namespaces: a stub of a few instructions, made by user
  * space, writes the namespace's number and what the device is here and jumps into the program below. */
@@ -36,82 +34,6 @@ enum device {
 
 #define PACKET_OTHERHOST 3
 #define DROP TC_ACT_SHOT
-
-/* The owner of the socket that sent this packet, at egress of what this host sends. */
-static __noinline int attribute_sender(struct __sk_buff *skb, struct flow *flow, __u32 side)
-{
-	if (!flow)
-		return 0;
-	side &= 1;
-	flow->attempts[side]++;
-	struct bpf_sock *sk = skb->sk;
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return 0;
-	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
-	if (!owner)
-		return 0;
-	struct flow_detail *detail = detail_of(flow);
-	if (detail)
-		detail->cookie[side] = bpf_get_socket_cookie(skb);
-	flow->process[side] = owner->process;
-	owner->flow = flow->id;
-	owner->side = side;
-	/* An accepted connection belongs to who uses it, which is often not who listened. */
-	if (owner->settled)
-		flow->attempts[side] = second_of(flow);
-	if (flow->attempts[side] >= OWNER_ATTEMPTS)
-		__sync_fetch_and_or(&flow->flags, FLOW_OWNED << side);
-	return 0;
-}
-
-/* The owner of the socket that will receive this packet: a connection's, else its listener's. */
-static __noinline int attribute_receiver(struct __sk_buff *skb, struct flow *flow, const struct packet *packet)
-{
-	if (!flow || !packet)
-		return 0;
-	const struct flow_key *key = &packet->key;
-	__u8 from = packet->side & 1, to = !from;
-	struct bpf_sock_tuple tuple = {};
-	__u32 size;
-	if (is_ipv4(key)) {
-		size = sizeof(tuple.ipv4);
-		__builtin_memcpy(&tuple.ipv4.saddr, key->address[from] + 12, 4);
-		__builtin_memcpy(&tuple.ipv4.daddr, key->address[to] + 12, 4);
-		tuple.ipv4.sport = bpf_htons(key->port[from]);
-		tuple.ipv4.dport = bpf_htons(key->port[to]);
-	} else {
-		size = sizeof(tuple.ipv6);
-		__builtin_memcpy(tuple.ipv6.saddr, key->address[from], 16);
-		__builtin_memcpy(tuple.ipv6.daddr, key->address[to], 16);
-		tuple.ipv6.sport = bpf_htons(key->port[from]);
-		tuple.ipv6.dport = bpf_htons(key->port[to]);
-	}
-	struct bpf_sock *sk;
-	if (key->protocol == IPPROTO_TCP)
-		sk = bpf_sk_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	else if (key->protocol == IPPROTO_UDP)
-		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	else
-		return 0;
-	if (!sk)
-		return 0;
-	struct owner *owner = bpf_sk_storage_get(&owners, sk, 0, 0);
-	if (owner) {
-		flow->process[to] = owner->process;
-		/* Of a listener only a first guess: the connection's own socket tells at its first packet back. */
-		if (sk->state != TCP_STATE_LISTEN) {
-			struct flow_detail *detail = detail_of(flow);
-			if (detail)
-				detail->cookie[to] = owner->cookie;
-			__sync_fetch_and_or(&flow->flags, FLOW_OWNED << to);
-		}
-	}
-	bpf_sk_release(sk);
-	return 0;
-}
 
 /* Whether the node's policy has a say in what passes this device. */
 static __always_inline bool is_judged(struct __sk_buff *skb, const struct policy_state *state, __u32 netns,

@@ -23,6 +23,7 @@ X0_MAP struct {
 #define POLICY_KEY_BYTES 20
 #define POLICY_PART_PEERS 0
 #define POLICY_PART_ENDPOINTS 0x80000000
+#define POLICY_PART_WORKLOADS 0xc0000000
 
 struct policy_key {
 	__u32 bits;
@@ -134,6 +135,7 @@ static __always_inline void put_be32(__u8 *at, __u32 value)
 /* What is asked of the table. */
 struct question {
 	__u8 peer[16];
+	__u32 workload; /* of this host, at the other end: asked for in place of the address; 0 for none */
 	__u32 policy;
 	__u16 port;
 	__u8 protocol;
@@ -201,8 +203,9 @@ __noinline __u32 evaluate(struct workspace *work, __u32 generation)
 	__u32 default_deny = endpoint->first, policy = endpoint->second;
 
 	__u32 best = ask(table, work, policy, 0), answer;
-	key->bits = 32 + 128;
-	put_be32(key->bytes, POLICY_PART_PEERS);
+	__u32 workload = work->question.workload;
+	key->bits = workload ? 32 : 32 + 128;
+	put_be32(key->bytes, workload ? POLICY_PART_WORKLOADS | workload : POLICY_PART_PEERS);
 	__builtin_memcpy(key->bytes + 4, work->question.peer, 16);
 	struct policy_value *peer = bpf_map_lookup_elem(table, key);
 	__u32 wider = peer ? peer->second : 0;
@@ -215,7 +218,8 @@ __noinline __u32 evaluate(struct workspace *work, __u32 generation)
 		best = answer > best ? answer : best;
 	}
 	/* Names are of the world. */
-	struct admitted *names = wider & PEER_NODE ? 0 : bpf_map_lookup_elem(&admitted, work->question.peer);
+	bool named = !workload && !(wider & PEER_NODE);
+	struct admitted *names = named ? bpf_map_lookup_elem(&admitted, work->question.peer) : 0;
 	if (names) {
 		__u32 now = boot_seconds();
 		for (int i = 0; i < ADMITTED_PEERS; i++) {
@@ -300,10 +304,13 @@ static __noinline bool is_related(struct __sk_buff *skb, const struct packet *pa
 	return flow && *(volatile __u64 *)&flow->generation == generation_tag(generation, flow->id);
 }
 
+#define WORKLOAD_UNSOUGHT 0xffffffff
+
 struct trial {
 	__u64 flow; /* its id, 0 for none */
 	__u32 generation;
 	__u32 endpoint; /* whose policy is asked */
+	__u32 workload; /* at the other end, WORKLOAD_UNSOUGHT where that is found out first; 0 for none */
 	__u8 leaving; /* this host sends the packet */
 	/* Side that opened the connection if no other is remembered: the sender, or, of a flow that is older than the
 	 * policy, who sent first since we watch. Of connections older than that user space tells, in `connections`. */
@@ -323,6 +330,7 @@ static __always_inline void pose(struct question *question, const struct packet 
 	question->protocol = key->protocol;
 	question->port = key->port[!opener];
 	question->portless = packet->ports == PORTS_UNKNOWN;
+	question->workload = trial->workload;
 	__builtin_memcpy(question->peer, key->address[remote & 1], 16);
 	if (key->protocol != IPPROTO_ICMP && key->protocol != IPPROTO_ICMPV6)
 		return;
@@ -334,6 +342,7 @@ static __always_inline void pose(struct question *question, const struct packet 
 										 : ICMPV6_ECHO;
 }
 
+/* @return as `evaluate`, and who opened the connection; 0 where the workload at the other end is to be sought first */
 static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb, const struct packet *packet,
 				  const struct trial *trial, struct policy_counts *counts)
 {
@@ -368,6 +377,11 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 	__u32 *exempted = bpf_map_lookup_elem(&exempt, &key->flow);
 	if (exempted) {
 		verdict = DECISION_ALLOW << VERDICT_DECISION | *exempted;
+	} else if (trial->workload == WORKLOAD_UNSOUGHT) {
+		return 0;
+	} else if (trial->endpoint && trial->workload == trial->endpoint) {
+		/* As within a pod: what a workload says to itself is not judged. */
+		verdict = DECISION_ALLOW << VERDICT_DECISION;
 	} else if (table_of(trial->generation)) {
 		pose(&work->question, packet, trial, opener);
 		verdict = evaluate_modes(work, trial->generation);
@@ -391,19 +405,19 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 	return verdict;
 }
 
-/* The verdict of a packet's connection, anew. */
+/* The verdict of a packet's connection, anew. @return as `decide_in` */
 static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packet, const struct trial *trial)
 {
 	__u32 none = 0, verdict = DECISION_DENY << VERDICT_DECISION;
 	struct policy_counts *counts = bpf_map_lookup_elem(&policy_counts, &none);
 	if (!counts)
 		return verdict;
-	counts->verdicts++;
 	__u32 level = __sync_fetch_and_add(&counts->busy, 1);
 	struct workspace *work = bpf_map_lookup_elem(&workspaces, &level);
 	if (work)
 		verdict = decide_in(work, skb, packet, trial, counts);
 	__sync_fetch_and_add(&counts->busy, -1);
+	counts->verdicts += verdict != 0;
 	return verdict;
 }
 

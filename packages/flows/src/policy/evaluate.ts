@@ -25,6 +25,7 @@ import { selectsLabels } from "./selects.ts";
 
 /** What is denied only with the policies in audit is told as `audit`; an id tells who decided, also in audit. */
 export function evaluate(set: PolicySet, world: World, attempt: Attempt): Verdict {
+  if (isToItself(attempt)) return { decision: "allow", id: 0 };
   const enforced = decide(
     set.policies.filter(({ audit }) => !audit),
     world,
@@ -34,6 +35,11 @@ export function evaluate(set: PolicySet, world: World, attempt: Attempt): Verdic
   const all = decide(set.policies, world, attempt);
   if (all.decision === "deny") return { decision: "audit", id: all.id };
   return enforced.id === 0 ? all : enforced;
+}
+
+/** As within a pod: no policy is asked. */
+export function isToItself({ endpoint, peer }: Pick<Attempt, "endpoint" | "peer">): boolean {
+  return endpoint !== NODE_ENDPOINT && peer.workload === endpoint;
 }
 
 /** Any deny rule, else any allow rule, else any default deny; of each the lowest id. */
@@ -102,20 +108,27 @@ export function portMatches(
 
 /** Who is at an address, or a local workload behind it. */
 export type Identity =
-  | { readonly kind: "workload" | "host" | "remote-node"; readonly labels: Labels }
+  | {
+      readonly kind: "workload" | "host" | "remote-node";
+      readonly isOnHost: boolean;
+      readonly labels: Labels;
+    }
   | { readonly kind: "world" };
 
 export function identify({ node, members, workloads }: World, peer: Attempt["peer"]): Identity {
   const { address, workload } = peer;
-  if (workload !== undefined)
-    return {
-      kind: "workload",
-      labels: workloads.find(({ endpoint }) => endpoint === workload)?.labels ?? {},
-    };
+  if (workload !== undefined) {
+    const found = workloads.find(({ endpoint }) => endpoint === workload);
+    return { kind: "workload", isOnHost: found?.addresses === undefined, labels: found?.labels ?? {} };
+  }
   const isThere = (own: Uint8Array): boolean => Buffer.compare(own, address) === 0;
-  if (node.addresses.some(isThere)) return { kind: "host", labels: node.labels };
+  if (node.addresses.some(isThere)) return { kind: "host", isOnHost: true, labels: node.labels };
   const member = members.find(({ addresses }) => addresses.some(isThere));
-  return member === undefined ? { kind: "world" } : { kind: "remote-node", labels: member.labels };
+  if (member !== undefined) return { kind: "remote-node", isOnHost: false, labels: member.labels };
+  const owner = workloads.find(({ addresses }) => addresses?.some(isThere));
+  return owner === undefined
+    ? { kind: "world" }
+    : { kind: "workload", isOnHost: false, labels: owner.labels };
 }
 
 /** Prefixes and names are of the world only: they select no member, no address of this host and no workload. */
@@ -142,8 +155,10 @@ export function peerMatches(selector: PeerSelector, world: World, peer: Attempt[
           return true;
         case "cluster":
           return identity.kind !== "world";
-        case "world":
+        // As in Cilium, what shares the host's network is part of it.
         case "host":
+          return identity.kind !== "world" && identity.isOnHost;
+        case "world":
         case "remote-node":
           return identity.kind === selector.entity;
         case "world-ipv4":

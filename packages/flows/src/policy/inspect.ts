@@ -4,7 +4,6 @@ import { inPrefix } from "../filter.ts";
 import { evaluate, selectsEndpoint } from "./evaluate.ts";
 import {
   NODE_ENDPOINT,
-  type Node,
   type PeerSelector,
   type PolicyRule,
   type PolicySet,
@@ -80,7 +79,7 @@ function selectsSomebody(
 function covered(
   peer: Extract<PeerSelector, { kind: "cidr" }>,
   path: string,
-  { node, members }: World,
+  { node, members, workloads }: World,
 ): Found[] {
   const prefixes = [peer.prefix, ...peer.except];
   const [isIn, ...isOut] = prefixes.map(
@@ -90,10 +89,10 @@ function covered(
   );
   const holds = (address: Uint8Array): boolean =>
     isIn?.(address) === true && !isOut.some((excepted) => excepted(address));
-  const all = [node, ...members].filter(({ addresses }) => addresses.some(holds));
+  const all = [node, ...members, ...workloads].filter(({ addresses }) => addresses?.some(holds));
   // Everything that there is covers members too; nobody means them by it.
   if (all.length === 0 || peer.prefix.bits === 0 || peer.prefix.bits === 96) return [];
-  const names = all.slice(0, MOST_NAMED).map((one: Node) => one.name);
+  const names = all.slice(0, MOST_NAMED).map(({ name }) => name);
   const more = all.length > names.length ? ` and ${all.length - names.length} more` : "";
   return [
     {

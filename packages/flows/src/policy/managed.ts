@@ -1,5 +1,5 @@
 import { inPrefix } from "../filter.ts";
-import { applying, evaluate } from "./evaluate.ts";
+import { applying, evaluate, isToItself } from "./evaluate.ts";
 import type { Attempt, PolicySet, Verdict, World } from "./model.ts";
 import type { Management } from "./tables.ts";
 
@@ -13,6 +13,7 @@ export function evaluateManaged(
   const isManaged =
     management !== undefined &&
     attempt.direction === "ingress" &&
+    !isToItself(attempt) &&
     applying(set.policies, world, attempt).length > 0 &&
     management.ports.some(({ protocol, port }) => protocol === attempt.protocol && port === attempt.port) &&
     isSource(management, attempt);

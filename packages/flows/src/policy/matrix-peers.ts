@@ -3,7 +3,15 @@ import { formatAddress } from "../address.ts";
 import { inPrefix } from "../filter.ts";
 import { formatPrefix } from "./inspect.ts";
 import { type NameSelector, nameMatches, nameOfPattern } from "./language/dns-names.ts";
-import { type Attempt, NODE_ENDPOINT, type Node, type PolicyRule, type Prefix, type World } from "./model.ts";
+import {
+  type Attempt,
+  NODE_ENDPOINT,
+  type Node,
+  type PolicyRule,
+  type Prefix,
+  type Workload,
+  type World,
+} from "./model.ts";
 import type { KnownAddress } from "./names/known.ts";
 
 export interface MatrixPeer {
@@ -54,12 +62,17 @@ export function matrixPeers(
   const isWhole = (prefix: Prefix): boolean => [everything, everyIPv4].some((whole) => isSame(whole, prefix));
   const ranges = distinct([...written, ...sources]).filter((prefix) => !isWhole(prefix));
   const taken = new Set<string>();
-  const [self = world.node, ...members] = [world.node, ...world.members].map((node) => {
-    // An address of several is the first one's.
-    const addresses = node.addresses.filter((address) => !taken.has(formatAddress(address)));
+  // An address of several is the first one's.
+  const ownOf = <T extends Pick<Node, "name" | "addresses">>(one: T): T => {
+    const addresses = one.addresses.filter((address) => !taken.has(formatAddress(address)));
     for (const address of addresses) taken.add(formatAddress(address));
-    return { ...node, addresses };
-  });
+    return { ...one, addresses };
+  };
+  const self = ownOf(world.node);
+  const members = world.members.map(ownOf);
+  const workloads = world.workloads.map((workload) =>
+    workload.addresses === undefined ? workload : ownOf({ ...workload, addresses: workload.addresses }),
+  );
   const isNode = (address: Uint8Array): boolean => taken.has(formatAddress(address));
   const named = new Map(known.map((one) => [formatAddress(one.address), one.names]));
   const isTaken = (address: Uint8Array): boolean => isNode(address) || named.has(formatAddress(address));
@@ -94,9 +107,10 @@ export function matrixPeers(
     ...(restIPv6 === undefined ? [] : [probe("world", "world, IPv6", restIPv6, [formatPrefix(everything)])]),
   ];
   const nodes = [
-    ...(endpoint === NODE_ENDPOINT
-      ? []
-      : [...nodeRows("host", self, sources), ...otherWorkloads(world, endpoint)]),
+    ...(endpoint === NODE_ENDPOINT ? [] : nodeRows("host", self, sources)),
+    ...workloads
+      .filter((workload) => workload.endpoint !== endpoint)
+      .flatMap((workload) => workloadRows(workload, self, endpoint, sources)),
     ...members.flatMap((member) => nodeRows("member", member, sources)),
   ];
   const room = most - worlds.length;
@@ -115,8 +129,8 @@ export function matrixPeers(
 
 /** Its addresses are one as far as labels decide; sources of management tell them apart. */
 function nodeRows(
-  kind: "host" | "member",
-  { name, addresses }: Node,
+  kind: "host" | "member" | "workload",
+  { name, addresses }: Pick<Node, "name" | "addresses">,
   sources: readonly Prefix[],
 ): PeerProbe[] {
   const [first] = addresses;
@@ -128,11 +142,15 @@ function nodeRows(
   );
 }
 
-function otherWorkloads({ node, workloads }: World, endpoint: number): PeerProbe[] {
-  const [address = everyIPv4.bytes] = node.addresses;
-  return workloads
-    .filter((workload) => workload.endpoint !== endpoint)
-    .map((workload) => ({ ...probe("workload", workload.name, address, []), workload: workload.endpoint }));
+/** One in this host's network has its addresses, and only another workload tells it from the host. */
+function workloadRows(
+  { name, endpoint: number, addresses }: Workload,
+  { addresses: [address = everyIPv4.bytes] }: Node,
+  endpoint: number,
+  sources: readonly Prefix[],
+): PeerProbe[] {
+  if (addresses !== undefined) return nodeRows("workload", { name, addresses }, sources);
+  return endpoint === NODE_ENDPOINT ? [] : [{ ...probe("workload", name, address, []), workload: number }];
 }
 
 function probe(

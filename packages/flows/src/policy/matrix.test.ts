@@ -68,7 +68,7 @@ egress:
   expect(drawn(spec, "egress", 1)).toEqual([
     "tcp/443 all/*",
     "edge-1: aa",
-    "redis.service: dd",
+    "redis.service: aa",
     "db-1: dd",
     "web-1: dd",
     "*.example.org: ad",
@@ -152,12 +152,19 @@ function cellOf(
   world: World,
   { endpoint, peer, protocol, port }: Attempt,
 ) {
-  const own = [world.node, ...world.members].flatMap(({ addresses }) => addresses);
+  const own = [world.node, ...world.members, ...world.workloads].flatMap(({ addresses }) => addresses ?? []);
   const isShared = own.filter((one) => Buffer.compare(one, peer.address) === 0).length > 1;
   const { kind } = identify(world, peer);
   if (port === undefined || isShared) return undefined;
   if (kind === "host" && endpoint === NODE_ENDPOINT) return undefined;
-  if (peer.workload !== undefined && (endpoint === NODE_ENDPOINT || peer.workload === endpoint))
+  const local = world.workloads.find((one) =>
+    peer.workload === undefined
+      ? one.addresses?.some((address) => Buffer.compare(address, peer.address) === 0)
+      : one.endpoint === peer.workload,
+  );
+  if (local?.endpoint === endpoint) return undefined;
+  // Told by its socket, which only another workload's policy asks for.
+  if (peer.workload !== undefined && (endpoint === NODE_ENDPOINT || local?.addresses !== undefined))
     return undefined;
   expect(leftOut).toEqual({ peers: 0, ports: 0 });
   const lengths = peers.map(({ kind: of, name, prefixes }) => {
@@ -165,8 +172,8 @@ function cellOf(
       return world.workloads.find((one) => one.endpoint === peer.workload)?.name === name && of === "workload"
         ? 1
         : -1;
-    const isNode = of === "host" || of === "member";
-    if (of === "workload" || isNode !== (kind !== "world")) return -1;
+    const isSomebody = of === "host" || of === "member" || of === "workload";
+    if (isSomebody !== (kind !== "world")) return -1;
     const held = prefixes
       .map((text) => parseAddressPrefix(text))
       .filter((prefix) => inPrefix(peer.address, prefix));

@@ -129,6 +129,11 @@ export interface Workload {
   readonly labels: Labels;
   /** Its path below the root of the hierarchy, and the kernel's number of it. */
   readonly cgroup?: { readonly path: string; readonly id: number } | undefined;
+  /**
+   * In a network namespace of its own: its addresses there, where no other workload has them. Undefined: it shares
+   * this host's, and is part of what the entity `host` stands for.
+   */
+  readonly addresses?: readonly Uint8Array[] | undefined;
 }
 
 /** What selectors are held against. */
@@ -151,7 +156,7 @@ export interface Attempt {
   readonly direction: Direction;
   readonly peer: {
     readonly address: Uint8Array;
-    /** Where it is a local workload; its address is then one of this host's. */
+    /** A local workload of this host's network, told by its socket; its address is then one of this host's. */
     readonly workload?: number | undefined;
   };
   readonly protocol: number;

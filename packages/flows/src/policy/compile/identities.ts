@@ -3,12 +3,13 @@ import type { Entity, Labels, PeerSelector, World } from "../model.ts";
 import { selectsLabels } from "../selects.ts";
 
 export interface Identities {
-  /** Of this node and each member its addresses and the rules, ascending. */
+  /** Of this node, each member and each workload with addresses of its own: these, and the rules, ascending. */
   readonly nodes: readonly { readonly addresses: readonly Uint8Array[]; readonly rules: readonly number[] }[];
   readonly workloads: readonly { readonly endpoint: number; readonly rules: readonly number[] }[];
 }
 
-type Kind = "host" | "remote-node" | "workload";
+/** `local`: a workload in this host's network. */
+type Kind = "host" | "remote-node" | "workload" | "local";
 
 interface Candidate {
   readonly selector: PeerSelector;
@@ -39,10 +40,16 @@ export function findIdentities(
     nodes: [
       { addresses: node.addresses, rules: rulesFor("host", node.labels) },
       ...members.map(({ addresses, labels }) => ({ addresses, rules: rulesFor("remote-node", labels) })),
+      ...workloads.flatMap(({ addresses, labels }) =>
+        addresses === undefined ? [] : [{ addresses, rules: rulesFor("workload", labels) }],
+      ),
     ],
     workloads: workloads
       .toSorted((a, b) => a.endpoint - b.endpoint)
-      .map(({ endpoint, labels }) => ({ endpoint, rules: rulesFor("workload", labels) })),
+      .map(({ endpoint, labels, addresses }) => ({
+        endpoint,
+        rules: rulesFor(addresses === undefined ? "local" : "workload", labels),
+      })),
   };
 }
 
@@ -65,8 +72,9 @@ function entityHolds(entity: Entity, kind: Kind): boolean {
     case "cluster":
       return true;
     case "host":
+      return kind === "host" || kind === "local";
     case "remote-node":
-      return entity === kind;
+      return kind === "remote-node";
     default:
       return false;
   }

@@ -2,6 +2,7 @@
  * Verdicts from the tables as the kernel takes them: what rehearses many flows, and holds the tables against the naive
  * evaluator. A verdict costs a few look-ups, however many rules there are.
  */
+import { isToItself } from "../evaluate.ts";
 import { nameMatches } from "../language/dns-names.ts";
 import type { Attempt, Prefix, Verdict } from "../model.ts";
 import {
@@ -91,6 +92,7 @@ export function judgeBy(
 ): (attempt: Attempt) => Verdict {
   const judge = createJudge(tables);
   return (attempt) => {
+    if (isToItself(attempt)) return { decision: "allow", id: 0 };
     const { address, workload } = attempt.peer;
     const here = judge.peers(attempt.peer);
     const isNamed = tables.names.length > 0 && workload === undefined;

@@ -65,8 +65,8 @@ export function partitionPeers(options: PartitionOptions): Pick<Tables, "peers" 
   const points = placePoints(options);
   const parents = parentsOf(points);
   const kinds = kindsBelow(points, parents);
-  const [, ...members] = identities.nodes;
-  const nodePeer = identityPeers(options, members);
+  const [, ...others] = identities.nodes;
+  const nodePeer = identityPeers(options, others);
   const workloadPeer = identityPeers(options, identities.workloads);
   const active = new Uint32Array(rules.length);
   const weightOf = (selected: readonly number[]): number =>

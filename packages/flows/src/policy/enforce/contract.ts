@@ -16,6 +16,8 @@ export interface WorkloadPlace {
   /** Below the root of the hierarchy. */
   readonly path: string;
   readonly cgroup: number;
+  /** Whether any policy selects it; the others are known as peers only. */
+  readonly isJudged: boolean;
 }
 
 export interface SwapRequest {
@@ -27,7 +29,7 @@ export interface SwapRequest {
   readonly pin: boolean;
   /** Whether loopback is judged too. */
   readonly judgeLoopback: boolean;
-  /** Where the workloads are that any policy selects. */
+  /** None where no policy selects any. */
   readonly workloads: readonly WorkloadPlace[];
   /** What ids of verdicts stand for: the policy's name, a space, the rule's path. */
   readonly rules: readonly (readonly [id: number, rule: string])[];

@@ -123,7 +123,9 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       const { generations, membership } = open();
       if (tables !== undefined) begin();
       if (workloads.length > 0) beginSockets();
-      if (isJudgingSockets) membership.write(workloads);
+      // Peers are sought at loopback alone.
+      const known = judgeLoopback ? workloads : workloads.filter(({ isJudged }) => isJudged);
+      if (isJudgingSockets) membership.write(known);
       writeExempt(libc, maps.exempt, exempt);
       if (settings !== undefined) names.configure(settings);
       const isPinned = pin && tables !== undefined;

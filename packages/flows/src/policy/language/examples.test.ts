@@ -271,8 +271,8 @@ const fields: Readonly<Record<string, Example>> = {
   },
   "entity host": {
     spec: "endpointSelector: {}\negress: [{toEntities: [host]}]",
-    allowed: ["nginx > host tcp/1"],
-    denied: ["nginx > redis tcp/1", "nginx > db tcp/1", "nginx > 8.8.8.8 tcp/1"],
+    allowed: ["nginx > host tcp/1", "nginx > redis tcp/1"],
+    denied: ["nginx > db tcp/1", "nginx > 8.8.8.8 tcp/1"],
   },
   "entity remote-node": {
     spec: "endpointSelector: {}\negress: [{toEntities: [remote-node]}]",

@@ -9,7 +9,7 @@ import type { Enforced, Unasked } from "./asked.ts";
 interface Replaying extends ReplayRange, Pick<Enforced, "netns"> {
   /** What `stopReplay` ends it by. */
   readonly id: number;
-  /** Addresses of this host and of members: 16 bytes each. Neither names nor prefixes select them. */
+  /** Addresses of this host, of members and of workloads that have their own: 16 bytes each. Neither names nor prefixes select them. */
   readonly nodes: readonly Uint8Array[];
 }
 

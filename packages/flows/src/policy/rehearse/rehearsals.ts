@@ -137,8 +137,9 @@ export async function suggestionOf(
   };
 }
 
-function nodeAddresses({ node, members }: World): Uint8Array[] {
-  return [node, ...members].flatMap(({ addresses }) => addresses);
+/** Of nodes and workloads: the world has the others. */
+function nodeAddresses({ node, members, workloads }: World): Uint8Array[] {
+  return [node, ...members, ...workloads].flatMap(({ addresses }) => addresses ?? []);
 }
 
 function rangeOf(since: string, until: string, nowMs: number): ReplayRange {

@@ -32,13 +32,17 @@ function requestOf(
     netns,
     judgeLoopback: management === undefined,
     known: [],
-    nodes: [world.node, ...world.members].flatMap(({ addresses }) => addresses),
+    nodes: addressesOf(world),
     tables: compile(set, world, management),
     workloads: world.workloads,
     top: 10_000,
     ...more,
   };
 }
+
+/** Whom no name selects. */
+const addressesOf = ({ node, members, workloads }: World): Uint8Array[] =>
+  [node, ...members, ...workloads].flatMap(({ addresses }) => addresses ?? []);
 
 /** As a flow shows, without the columns that the rehearsal reads. */
 function isAsked(flow: Flow, management: RandomCase["management"]): boolean {
@@ -69,8 +73,8 @@ interface End {
   readonly workload: number | undefined;
 }
 
-/** On loopback what the sender's side sends leaves the node, and both ends may be workloads. */
-function endsOf({ place, direction, process, peerProcess }: Flow, { workloads }: World): End[] {
+/** On loopback what the sender's side sends leaves the node, and both ends may be workloads, known by TCP and UDP. */
+function endsOf({ place, direction, process, peerProcess, protocol }: Flow, { workloads }: World): End[] {
   const numberOf = (one: FlowProcess | null): number | undefined =>
     workloads.find(({ name }) => name === one?.unit)?.endpoint;
   const [own, other] = [numberOf(process), numberOf(peerProcess)];
@@ -79,14 +83,16 @@ function endsOf({ place, direction, process, peerProcess }: Flow, { workloads }:
   const [opener, receiver] = isFirst ? [process, peerProcess] : [peerProcess, process];
   const [sender, asked] = isFirst ? [own, other] : [other, own];
   const way = isLoopback ? "egress" : direction;
+  const isKnown = isLoopback && ["tcp", "udp"].includes(protocol);
   const node: End = { endpoint: NODE_ENDPOINT, direction: way, process: opener, workload: undefined };
-  return [
-    node,
-    ...(sender === undefined ? [] : [{ ...node, endpoint: sender, workload: asked }]),
-    ...(asked === undefined || !isLoopback
-      ? []
-      : [{ endpoint: asked, direction: "ingress", process: receiver, workload: sender } as const]),
-  ];
+  const ends: End[] = [node];
+  if (sender !== undefined) ends.push({ ...node, endpoint: sender, workload: isKnown ? asked : undefined });
+  if (asked !== undefined && isLoopback)
+    ends.push({
+      ...{ endpoint: asked, direction: "ingress", process: receiver },
+      workload: isKnown ? sender : undefined,
+    });
+  return ends;
 }
 
 function attemptOf({ source, destination, protocol, icmp }: Flow, end: End): Attempt {

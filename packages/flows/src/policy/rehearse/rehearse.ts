@@ -9,7 +9,7 @@ import type { PastFlow } from "../../history/replay.ts";
 import { qualified } from "../../history/rows.ts";
 import { heavyHitters } from "../../summary/heavy-hitters.ts";
 import { createJudge } from "../compile/judge.ts";
-import { NODE_ENDPOINT, type Verdict } from "../model.ts";
+import { NODE_ENDPOINT, policyProtocols, type Verdict } from "../model.ts";
 import { workloadName } from "../workloads/name.ts";
 import { type Asked, ask, askReceiver, cameToSomething, type Unasked, unasked } from "./asked.ts";
 import type { DenialGroup, Rehearsed, RehearseRequest } from "./contract.ts";
@@ -268,13 +268,19 @@ export async function rehearse(
   const judged = (flow: PastFlow, own: End, other: End): Judged[] => {
     const peers = classOfAsked(asked);
     const all: Judged[] = [{ endpoint: NODE_ENDPOINT, cell: cellOf(peers, NODE_ENDPOINT, asked), asked }];
+    // The kernel side knows sockets of these alone by the other end.
+    const { tcp, udp } = policyProtocols;
+    const areTold = asked.isLoopback && (asked.protocol === tcp || asked.protocol === udp);
+    // What a workload says to itself is not judged.
+    if (areTold && own.endpoint !== undefined && own.endpoint === other.endpoint) return all;
     if (own.endpoint !== undefined) {
-      const others = classOfWorkload(asked.peer, other.workload, peers);
+      const others = classOfWorkload(asked.peer, areTold ? other.workload : undefined, peers);
       all.push({ endpoint: own.endpoint, cell: cellOf(others, own.endpoint, asked), asked });
     }
     if (other.endpoint !== undefined && asked.isLoopback) {
       askReceiver(flow, asked, received);
-      const others = classOfWorkload(received.peer, own.workload, classOfAsked(received));
+      const workload = areTold ? own.workload : undefined;
+      const others = classOfWorkload(received.peer, workload, classOfAsked(received));
       all.push({ endpoint: other.endpoint, cell: cellOf(others, other.endpoint, received), asked: received });
     }
     return all;

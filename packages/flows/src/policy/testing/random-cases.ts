@@ -46,6 +46,7 @@ export function randomWorld(random: Random): World {
       endpoint: index + 1,
       name: `workload-${index}`,
       labels: labelsOf(random),
+      ...(random.below(2) === 0 ? {} : { addresses: some(random, 0, 2, () => anAddress(random)) }),
     })),
     names: (address) => named.get(formatAddress(address)) ?? [],
   };
@@ -71,7 +72,7 @@ export function randomAttempts(
   const prefixes = [...prefixesIn(set), ...(management?.sources ?? [])];
   const edges = [
     ...prefixes.flatMap(edgesOf),
-    ...[world.node, ...world.members].flatMap(({ addresses }) => addresses),
+    ...[world.node, ...world.members, ...world.workloads].flatMap(({ addresses }) => addresses ?? []),
   ];
   const managed =
     management?.ports.map(({ protocol, port }) => ({ protocol, first: port, last: port })) ?? [];

@@ -40,6 +40,7 @@ export function decodeYaml(text: string): Decoded[] {
 
 export function isAllowed(documents: readonly Decoded[], world: World, attempt: Attempt): boolean {
   const way = attempt.direction;
+  if (attempt.endpoint !== 0 && attempt.endpoint === attempt.peer.workload) return true;
   const groups = documents.filter(({ kind }) => kind === "CiliumCIDRGroup");
   let allowed = false;
   let closed = false;
@@ -133,17 +134,16 @@ function isSelected(
   const owns = ({ addresses }: { addresses: readonly Uint8Array[] }): boolean =>
     addresses.some((own) => formatAddress(own) === ip);
   const member = world.members.find(owns);
-  const kind =
-    workload !== undefined ? "workload" : owns(world.node) ? "host" : member ? "remote-node" : "world";
-  const labels =
-    kind === "workload"
-      ? world.workloads.find(({ endpoint }) => endpoint === workload)?.labels
-      : kind === "host"
-        ? world.node.labels
-        : member?.labels;
+  const isOther = owns(world.node) || member !== undefined;
+  const local = world.workloads.find(({ endpoint, addresses = [] }) =>
+    workload === undefined ? !isOther && owns({ addresses }) : endpoint === workload,
+  );
+  const kind = local ? "workload" : owns(world.node) ? "host" : member ? "remote-node" : "world";
+  const labels = kind === "workload" ? local?.labels : kind === "host" ? world.node.labels : member?.labels;
   const entity = (word: string): boolean =>
     word === "all" ||
     word === kind ||
+    (word === "host" && local !== undefined && local.addresses === undefined) ||
     (word === "cluster" && kind !== "world") ||
     (kind === "world" && word === (ip.includes(":") ? "world-ipv6" : "world-ipv4"));
   switch (name.replace(/^(from|to)/, "")) {

@@ -5,6 +5,8 @@ import type { WorkloadPlace } from "../enforce/contract.ts";
 
 const PATH_BYTES = 256;
 const BATCH = 256;
+/** WORKLOAD_UNJUDGED of bpf/workload.h. */
+const UNJUDGED = 0x8000_0000;
 
 export interface Membership {
   /** Puts these in the place of those before. @throws X0_FLOWS_KERNEL_CALL */
@@ -26,9 +28,9 @@ export function openMembership(libc: Libc, maps: MembershipMaps): Membership {
   const cursor = libc.allocate(8);
   /** Writes all entries, then takes out whatever else is there: none is missing at any moment. */
   const replace = (map: number, keyBytes: number, entries: ReadonlyMap<string, number>): void => {
-    for (const [bytes, endpoint] of entries) {
+    for (const [bytes, number] of entries) {
       key.bytes.set(Buffer.from(bytes, "latin1"));
-      value.view.setUint32(0, endpoint, true);
+      value.view.setUint32(0, number, true);
       const result = access.update(map, key, value);
       if (result < 0) throw kernelError("telling the cgroups of workloads", result);
     }
@@ -50,9 +52,9 @@ export function openMembership(libc: Libc, maps: MembershipMaps): Membership {
       replace(
         maps.workload_paths,
         PATH_BYTES,
-        new Map(places.map(({ path, endpoint }) => [pathKey(path), endpoint])),
+        new Map(places.map((place) => [pathKey(place.path), numberOf(place)])),
       );
-      replace(maps.workloads, 8, new Map(places.map(({ cgroup, endpoint }) => [idKey(cgroup), endpoint])));
+      replace(maps.workloads, 8, new Map(places.map((place) => [idKey(place.cgroup), numberOf(place)])));
     },
     close() {
       for (const memory of [value, key, keys, values, cursor] satisfies Memory[]) memory.free();
@@ -62,6 +64,10 @@ export function openMembership(libc: Libc, maps: MembershipMaps): Membership {
 
 function pathKey(path: string): string {
   return Buffer.from(path).toString("latin1").padEnd(PATH_BYTES, "\0");
+}
+
+function numberOf({ endpoint, isJudged }: WorkloadPlace): number {
+  return isJudged ? endpoint : (endpoint | UNJUDGED) >>> 0;
 }
 
 function idKey(cgroup: number): string {
