@@ -11,6 +11,7 @@ import { parseAddress } from "../../packages/flows/src/address.ts";
 import type { Flow } from "../../packages/flows/src/flow.ts";
 import { type History, openHistory } from "../../packages/flows/src/history/history.ts";
 import { readAll } from "../../packages/flows/src/history/testing/simulated.ts";
+import { compilerHere } from "../../packages/flows/src/policy/compiler/compiler.ts";
 import { policyConfigSchema } from "../../packages/flows/src/policy/config.ts";
 import { createReader } from "../../packages/flows/src/policy/documents.ts";
 import { evaluate } from "../../packages/flows/src/policy/evaluate.ts";
@@ -100,7 +101,7 @@ async function assertSample(
   const body = rehearseBodySchema.parse({ since, until, files });
   // The evaluator knows nothing of what stays reachable.
   const config = { ...surroundings.config, management_ports: [] };
-  const told = await rehearsalOf({ ...surroundings, config }, body, signal);
+  const told = await rehearsalOf({ ...surroundings, compiler: compilerHere(config) }, body, signal);
   const reader = createReader(surroundings.config);
   const set = reader.setOf(reader.read(files, { audit: false, appliedMs: 0 }));
   const flows = (await readAll(history, { since, until })).filter(({ place }) => place === "local");
@@ -195,6 +196,7 @@ function surroundingsOf(history: History, traffic: RecordTraffic): Surroundings 
   });
   const addresses = ["127.0.0.1", "198.51.100.7", "2001:db8:7::7"].flatMap((ip) => parseAddress(ip) ?? []);
   return {
+    compiler: compilerHere(config),
     config,
     recorded: recordedIn(history),
     documents: [],

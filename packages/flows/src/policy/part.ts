@@ -15,8 +15,8 @@ import {
 import { flowsFail } from "../errors.ts";
 import { stateAnswer } from "./answers.ts";
 import { policyCommands } from "./command/command.ts";
+import type { ThreadedCompiler } from "./compiler/thread.ts";
 import { type PolicyConfig, policyConfigSchema } from "./config.ts";
-import type { PolicyReader } from "./documents.ts";
 import { enforcementService, enforcementSettings } from "./enforce/service.ts";
 import { createPolicyMetrics } from "./metrics.ts";
 import type { NameFigures } from "./names/contract.ts";
@@ -67,7 +67,12 @@ function createPolicyPart({
   const figures = createPolicyMetrics(metrics);
   const workloads = watchWorkloads(config.workloads, clock.nowMs);
   let running:
-    | { readonly repository: Repository; readonly store: PolicyStore; readonly names: NameStore }
+    | {
+        readonly repository: Repository;
+        readonly store: PolicyStore;
+        readonly names: NameStore;
+        readonly compiler: ThreadedCompiler;
+      }
     | undefined;
   let timer: NodeJS.Timeout | undefined;
   let round: Promise<void> = Promise.resolve();
@@ -103,31 +108,30 @@ function createPolicyPart({
 
   return {
     async start() {
-      // Language and compiler are needed by a running agent only, not by the configuration or the help.
-      const [{ createRepository }, { openPolicyStore }, { openNameStore }] = await Promise.all([
-        import("./repository.ts"),
-        import("./store/store.ts"),
-        import("./names/name-store.ts"),
-      ]);
+      // Needed by a running agent only, not by the configuration or the help.
+      const [{ createRepository }, { threadedCompiler }, { openPolicyStore }, { openNameStore }] =
+        await Promise.all([
+          import("./repository.ts"),
+          import("./compiler/thread.ts"),
+          import("./store/store.ts"),
+          import("./names/name-store.ts"),
+        ]);
       const folder = join(dataDirectory, "policy");
       mkdirSync(folder, { recursive: true, mode: 0o750 });
       const store = openPolicyStore(join(folder, "policy.db"));
       const names = openNameStore(join(folder, "names.db"));
-      let reader: PolicyReader | undefined;
+      const compiler = threadedCompiler(config);
       const repository = createRepository({
         config,
         store,
         names,
-        async reader() {
-          reader ??= (await import("./documents.ts")).createReader(config);
-          return reader;
-        },
+        compiler,
         enforcement: services.find(enforcementService),
         world: () => worldOf(config, { addresses: hostAddresses(), workloads: workloads(), names: () => [] }),
         clock,
         log,
       });
-      running = { repository, store, names };
+      running = { repository, store, names, compiler };
       await repository.start();
       await measure();
       follow();
@@ -137,6 +141,7 @@ function createPolicyPart({
       running = undefined;
       clearTimeout(timer);
       await round;
+      await ended?.compiler.stop();
       ended?.store.close();
       ended?.names.close();
     },

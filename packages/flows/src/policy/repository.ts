@@ -3,28 +3,29 @@
  * each may be the last (a power cut, a kernel that refuses): tried without effect, stored as prepared, swapped in the
  * kernel, stored as confirmed. Only what is confirmed is applied by a start.
  */
+import { setImmediate } from "node:timers/promises";
 import { type Clock, type Log, messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
-import { compile } from "./compile/compile.ts";
-import { type EncodedTables, encode } from "./compile/encode.ts";
+import type { EncodedTables } from "./compile/encode.ts";
+import type { PlainWorld, PolicyCompiler } from "./compiler/contract.ts";
+import { gathered, type SetPart } from "./compiler/set-parts.ts";
 import type { PolicyConfig } from "./config.ts";
-import type { PolicyReader, PolicyText } from "./documents.ts";
-import type { EnforcementFigures, Tuple } from "./enforce/contract.ts";
+import type { PolicyText } from "./documents.ts";
+import type { EnforcementFigures, Tuple, WorkloadPlace } from "./enforce/contract.ts";
 import type { Enforcement } from "./enforce/service.ts";
-import { inspect } from "./inspect.ts";
-import { managementOf } from "./management.ts";
 import type { PolicySet, World } from "./model.ts";
 import type { AdmittedAddresses, NameSettings } from "./names/contract.ts";
 import { type KnownAddress, knownAddresses } from "./names/known.ts";
 import type { NameStore } from "./names/name-store.ts";
 import { resolversOf } from "./resolvers.ts";
-import { namesOfRules, numbered } from "./store/number.ts";
+import { namesOfRules } from "./store/number.ts";
 import { SESSION_ID } from "./store/schema.ts";
 import type { HeldGeneration, PolicyStore, StoredDocument, StoredGeneration } from "./store/store.ts";
-import { placesOf } from "./workloads/places.ts";
 
 /** Each is one entry of a map of 256 that holds both. */
 const MOST_SESSIONS = 16;
+/** Documents that are stored while nothing else is answered: some milliseconds. */
+const KEPT_AT_ONCE = 500;
 
 export interface ApplyRequest {
   readonly files: readonly PolicyText[];
@@ -63,6 +64,8 @@ interface Compiled {
   /** What it was compiled against. */
   readonly world: World;
   readonly tables: EncodedTables;
+  /** Where the workloads are that it selects. */
+  readonly places: readonly WorkloadPlace[];
 }
 
 export interface RepositoryStatus {
@@ -99,8 +102,8 @@ export interface Repository {
 
 export interface RepositoryOptions {
   readonly config: PolicyConfig;
-  /** Asked for by the first document: most hosts have none. */
-  readonly reader: () => Promise<PolicyReader>;
+  /** Asked by the first document: most hosts have none. */
+  readonly compiler: PolicyCompiler;
   readonly store: PolicyStore;
   readonly names: NameStore;
   readonly enforcement: Enforcement | undefined;
@@ -115,7 +118,7 @@ interface Waiting {
 }
 
 export function createRepository(options: RepositoryOptions): Repository {
-  const { config, reader, store, names, enforcement, clock, log } = options;
+  const { config, compiler, store, names, enforcement, clock, log } = options;
   let world = options.world();
   let held: Held | undefined;
   let waiting: Waiting | undefined;
@@ -142,10 +145,6 @@ export function createRepository(options: RepositoryOptions): Repository {
   };
   const canEnforce = (): Enforcement | undefined =>
     enforcement === undefined || enforcement.missing() !== undefined ? undefined : enforcement;
-  const tablesOf = (set: PolicySet, management: boolean): EncodedTables =>
-    encode(
-      compile(set, world, management ? managementOf(config) : undefined, { numberOfName: names.numberOf }),
-    );
   const nameSettings = (): NameSettings => ({
     resolvers: resolversOf(config),
     shortestSeconds: config.names_min_ttl,
@@ -161,7 +160,7 @@ export function createRepository(options: RepositoryOptions): Repository {
       tables: stored.documents.length === 0 ? undefined : compiled.tables,
       pin: stored.pin || config.pin,
       rules: namesOfRules(compiled.set),
-      workloads: placesOf(compiled.set, compiled.world),
+      workloads: compiled.places,
       judgeLoopback: !stored.management,
       exempt: { id: SESSION_ID, connections: sessions },
       names: settings,
@@ -171,11 +170,22 @@ export function createRepository(options: RepositoryOptions): Repository {
     toldSettings = settings;
     return { stored, compiled, inKernel: generation };
   };
+  /** The set comes in parts and its rules are numbered part by part: nothing holds up this thread for long. */
   const compiledOf = async (documents: readonly StoredDocument[], management: boolean): Promise<Compiled> => {
     world = options.world();
-    const read = documents.length === 0 ? { policies: [] } : (await reader()).setOf(documents);
-    const set = numbered(read, store.ids);
-    return { set, world, tables: tablesOf(set, management) };
+    if (documents.length === 0) return { set: { policies: [] }, world, tables: noTables, places: [] };
+    const against = world;
+    const { parts: count, names: selections } = await compiler.take(documents);
+    const parts: SetPart[] = [];
+    const ids: number[] = [];
+    while (parts.length < count) {
+      const part = await compiler.part(parts.length);
+      parts.push(part);
+      ids.push(...store.ids(part.contents));
+    }
+    const numbers = selections.map(([kind, text]) => names.numberOf(kind, text));
+    const compiled = await compiler.tables({ ids, world: plain(against), management, numbers });
+    return { set: gathered(parts, ids), world: against, ...compiled };
   };
   const requireSettled = (): void => {
     if (waiting !== undefined)
@@ -206,7 +216,12 @@ export function createRepository(options: RepositoryOptions): Repository {
       sessions = [...sessions.filter((one) => !same(one, session)), session].slice(-MOST_SESSIONS);
     const before = held;
     const applied = { appliedMs: clock.nowMs(), management, pin, documents };
-    const number = store.prepare(applied);
+    const kept: number[] = [];
+    while (kept.length < documents.length) {
+      kept.push(...store.keep(documents.slice(kept.length, kept.length + KEPT_AT_ONCE)));
+      await setImmediate();
+    }
+    const number = store.prepare(applied, kept);
     let next: Held;
     try {
       next = await swap({ number, ...applied }, compiled, confirmWithinMs);
@@ -234,13 +249,17 @@ export function createRepository(options: RepositoryOptions): Repository {
       warnings: [],
     };
   };
-  const warningsOf = (names: readonly string[]): string[] =>
-    inspect((waiting?.held ?? held)?.compiled?.set ?? { policies: [] }, world, resolversOf(config))
-      .filter(({ policy }) => names.includes(policy))
-      .map(
-        ({ policy, path, message, hint }) =>
-          `${policy}, ${path}: ${message}${hint === undefined ? "" : ` (${hint})`}`,
-      );
+  const admitted: Repository["admitted"] = async () => (await canEnforce()?.admitted(-1))?.addresses ?? [];
+  const known: Repository["known"] = async () =>
+    knownAddresses(canEnforce() === undefined ? names.saved(clock.nowMs()) : await admitted(), names);
+  /** Of what was compiled last. */
+  const warningsOf = async (policies: readonly string[]): Promise<string[]> => {
+    const remarks = await compiler.remarks({ world: plain(world), known: await known(), names: policies });
+    return remarks.map(
+      ({ policy, path, message, hint }) =>
+        `${policy}, ${path}: ${message}${hint === undefined ? "" : ` (${hint})`}`,
+    );
+  };
   const restore = async (before: Held | undefined): Promise<void> => {
     if (before?.compiled !== undefined) held = await swap(before.stored, before.compiled);
     else
@@ -276,12 +295,9 @@ export function createRepository(options: RepositoryOptions): Repository {
     const isTold = JSON.stringify(toldSettings) === JSON.stringify(nameSettings());
     if (isKnown && isTold && inKernel !== undefined) return;
     try {
-      const tables = isKnown ? compiled.tables : tablesOf(compiled.set, stored.management);
-      const latest = { ...compiled, world, tables };
-      const arePlaced =
-        JSON.stringify(placesOf(compiled.set, world)) ===
-        JSON.stringify(placesOf(compiled.set, compiled.world));
-      if (inKernel !== undefined && isTold && arePlaced && equal(tables, compiled.tables)) {
+      const latest = isKnown ? { ...compiled, world } : await compiledOf(stored.documents, stored.management);
+      const arePlaced = JSON.stringify(latest.places) === JSON.stringify(compiled.places);
+      if (inKernel !== undefined && isTold && arePlaced && equal(latest.tables, compiled.tables)) {
         held = { ...held, compiled: latest };
         return;
       }
@@ -304,7 +320,6 @@ export function createRepository(options: RepositoryOptions): Repository {
     names.save(admitted.addresses);
     savedVersion = admitted.version;
   };
-  const admitted: Repository["admitted"] = async () => (await canEnforce()?.admitted(-1))?.addresses ?? [];
   const fail = (error: unknown, message: string): void => {
     if (!(error instanceof X0Error)) throw error;
     if (failure?.message !== error.message) log.error(message, { reason: error.message, hint: error.hint });
@@ -335,14 +350,12 @@ export function createRepository(options: RepositoryOptions): Repository {
     apply: (request) =>
       inTurn(async () => {
         requireSettled();
-        const given = (await reader()).read(request.files, {
-          audit: request.audit,
-          appliedMs: clock.nowMs(),
-        });
+        const how = { audit: request.audit, appliedMs: clock.nowMs() };
+        const given = await compiler.read({ files: request.files, how });
         const change = await put(merged(held?.stored.documents ?? [], given), request);
         const reason = off()?.reason;
         const notInForce = reason === undefined ? [] : [`stored, not in force: ${reason}`];
-        return { ...change, warnings: [...notInForce, ...warningsOf(given.map(({ name }) => name))] };
+        return { ...change, warnings: [...notInForce, ...(await warningsOf(given.map(({ name }) => name)))] };
       }),
     remove: (names, session) =>
       inTurn(async () => {
@@ -402,8 +415,7 @@ export function createRepository(options: RepositoryOptions): Repository {
       }),
     figures: async () => (held === undefined && waiting === undefined ? undefined : canEnforce()?.figures()),
     admitted,
-    known: async () =>
-      knownAddresses(canEnforce() === undefined ? names.saved(clock.nowMs()) : await admitted(), names),
+    known,
     status: () => ({
       held,
       waiting:
@@ -417,6 +429,18 @@ export function createRepository(options: RepositoryOptions): Repository {
       world,
     }),
   };
+}
+
+/** Of no policy. */
+const noTables: EncodedTables = {
+  keys: new Uint8Array(),
+  values: new Uint8Array(),
+  count: 0,
+  automaton: new Uint8Array(),
+};
+
+function plain({ node, members, workloads }: World): PlainWorld {
+  return { node, members, workloads };
 }
 
 const keyOf = ({ kind, name }: Pick<StoredDocument, "kind" | "name">): string => `${kind} ${name}`;

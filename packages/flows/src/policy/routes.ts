@@ -9,6 +9,7 @@ import {
   selectsName,
   stateAnswer,
 } from "./answers.ts";
+import type { PolicyCompiler } from "./compiler/contract.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { Tuple } from "./enforce/contract.ts";
 import { exitOf } from "./language/problem.ts";
@@ -45,7 +46,12 @@ const SHOWN_GENERATIONS = 100;
 interface PolicySources {
   readonly config: PolicyConfig;
   /** @throws X0_FLOWS_POLICY_OFF */
-  opened(): { readonly repository: Repository; readonly store: PolicyStore; readonly names: NameStore };
+  opened(): {
+    readonly repository: Repository;
+    readonly store: PolicyStore;
+    readonly names: NameStore;
+    readonly compiler: PolicyCompiler;
+  };
 }
 
 export function policyRoutes({ config, opened }: PolicySources): readonly Route[] {
@@ -172,10 +178,11 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       response: checkedSchema,
       async handle({ body }): Promise<CheckedAnswer> {
         const { files } = body as z.infer<typeof checkSchema>;
-        const { readCheck } = await import("./check.ts");
-        const { repository } = opened();
-        const names = namesIn(await repository.known());
-        const { documents, problems } = readCheck(files, config, { ...repository.status().world, names });
+        const { repository, compiler } = opened();
+        const known = await repository.known();
+        const { node, members, workloads } = repository.status().world;
+        const world = { node, members, workloads };
+        const { documents, problems } = await compiler.check({ files, world, known });
         return { valid: exitOf(problems) === 0, documents: [...documents], problems: [...problems] };
       },
     },

@@ -3,6 +3,7 @@ import { seededRandom } from "@x0tta6bl4/core";
 import { expect, test } from "vitest";
 import { parseAddress } from "../../address.ts";
 import { testFlow, testProcess } from "../../testing/flows.ts";
+import { compilerHere } from "../compiler/compiler.ts";
 import { policyConfigSchema } from "../config.ts";
 import { createReader } from "../documents.ts";
 import { smallWorld } from "../testing/small-world.ts";
@@ -23,6 +24,7 @@ spec: {endpointSelector: ${endpoints}, egress: [{toPorts: [{ports: [{port: "${po
 function surroundings({ history }: Recorded, more: Partial<Surroundings> = {}): Surroundings {
   return {
     config,
+    compiler: compilerHere(config),
     recorded: recordedIn(history),
     documents: [],
     world: { ...smallWorld, workloads: [] },

@@ -3,12 +3,9 @@ import { statSync } from "node:fs";
 import { requireMoment } from "../../filter.ts";
 import type { ReplayRange } from "../../history/replay.ts";
 import { protocolName } from "../../protocols.ts";
-import { compile } from "../compile/compile.ts";
+import type { PolicyCompiler } from "../compiler/contract.ts";
 import type { PolicyConfig } from "../config.ts";
-import { createReader } from "../documents.ts";
-import { selectsEndpoint } from "../evaluate.ts";
-import { managementOf } from "../management.ts";
-import { type Labels, NODE_ENDPOINT, type PolicySet, type World } from "../model.ts";
+import { type Labels, NODE_ENDPOINT, type World } from "../model.ts";
 import type { KnownAddress } from "../names/known.ts";
 import { resolversOf } from "../resolvers.ts";
 import type { StoredDocument } from "../store/store.ts";
@@ -21,6 +18,7 @@ import { allWorkloads } from "./workloads.ts";
 
 export interface Surroundings {
   readonly config: PolicyConfig;
+  readonly compiler: Pick<PolicyCompiler, "rehearsal">;
   readonly recorded: RecordedTraffic;
   /** What is applied now. */
   readonly documents: readonly StoredDocument[];
@@ -34,23 +32,27 @@ export interface Surroundings {
 
 /** @throws what is wrong with the files, X0_FLOWS_INVALID_FILTER, X0_FLOWS_REPLAY_ENDED, X0_FLOWS_POLICY_TOO_LARGE */
 export async function rehearsalOf(
-  { config, recorded, documents, world, known = [], nowMs, netns = ownNetns() }: Surroundings,
+  { config, compiler, recorded, documents, world, known = [], nowMs, netns = ownNetns() }: Surroundings,
   { files, alone, management, since, until, top }: RehearseBody,
   signal: AbortSignal,
 ): Promise<Rehearsal> {
   const range = rangeOf(since, until, nowMs);
-  const reader = createReader(config);
-  const given = reader.read(files, { audit: false, appliedMs: nowMs });
-  const isGiven = new Set(given.map(keyOf));
-  const kept = alone ? [] : documents.filter((document) => !isGiven.has(keyOf(document)));
-  const set = reader.setOf([...kept, ...given]);
   const workloads = allWorkloads(world.workloads, await recorded.owners(range, signal), (owner) =>
     workloadLabels(owner, config.workloads),
   );
-  const whole = { ...world, workloads };
-  const rules = rulesOf(set);
-  const managing = management ? { ...managementOf(config), id: rules.size + 1 } : undefined;
-  const tables = compile(set, whole, managing);
+  const { node, members } = world;
+  const {
+    tables,
+    rules,
+    selected: selection,
+  } = await compiler.rehearsal({
+    files,
+    documents: alone ? [] : documents,
+    world: { node, members, workloads },
+    management,
+  });
+  const ruleById = new Map(rules);
+  const selected = new Set(selection);
   const result = await recorded.rehearse(
     {
       ...range,
@@ -65,7 +67,7 @@ export async function rehearsalOf(
     signal,
   );
   const { counts, covers, groups, missing } = result;
-  const ruleOf = (id: number) => rules.get(id) ?? { policy: "", path: "" };
+  const ruleOf = (id: number) => ruleById.get(id) ?? { policy: "", path: "" };
   const nameOf = (endpoint: number): string =>
     endpoint === NODE_ENDPOINT
       ? world.node.name
@@ -93,9 +95,7 @@ export async function rehearsalOf(
       .filter(({ name, labels }) => !seen.has(name) && isLasting(name, labels))
       .map(({ name, endpoint }) => ({
         name,
-        selected: set.policies.some(({ specs }) =>
-          specs.some((spec) => selectsEndpoint(spec, whole, endpoint)),
-        ),
+        selected: selected.has(endpoint),
       })),
   };
 }
@@ -145,22 +145,6 @@ function nodeAddresses({ node, members, workloads }: World): Uint8Array[] {
 function rangeOf(since: string, until: string, nowMs: number): ReplayRange {
   const sinceMs = requireMoment("since", since, nowMs);
   return { sinceMs, untilMs: Math.max(sinceMs, requireMoment("until", until, nowMs)) };
-}
-
-/** By id: rules, and the sections that turn on default deny. */
-function rulesOf({ policies }: PolicySet): Map<number, { policy: string; path: string }> {
-  const rules = new Map<number, { policy: string; path: string }>();
-  for (const { name, specs } of policies)
-    for (const section of specs.flatMap(({ ingress, egress }) => [ingress, egress])) {
-      if (section === undefined) continue;
-      rules.set(section.defaultDenyId, { policy: name, path: section.path });
-      for (const { id, path } of section.rules) rules.set(id, { policy: name, path });
-    }
-  return rules;
-}
-
-function keyOf({ kind, name }: Pick<StoredDocument, "kind" | "name">): string {
-  return `${kind} ${name}`;
 }
 
 /** Those of sessions, mounts and sockets come and go. */

@@ -1,5 +1,6 @@
 import type { Route } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
+import type { PolicyCompiler } from "../compiler/contract.ts";
 import type { PolicyConfig } from "../config.ts";
 import type { Repository } from "../repository.ts";
 import { APPLY_BYTES } from "../schema.ts";
@@ -18,7 +19,7 @@ interface RehearsalSources {
   readonly config: PolicyConfig;
   readonly nowMs: () => number;
   /** @throws X0_FLOWS_POLICY_OFF */
-  opened(): { readonly repository: Repository };
+  opened(): { readonly repository: Repository; readonly compiler: PolicyCompiler };
   /** Undefined where no part of this node records flows. */
   recorded(): RecordedTraffic | undefined;
 }
@@ -29,11 +30,11 @@ export function rehearsalRoutes({ config, nowMs, opened, recorded }: RehearsalSo
     const traffic = recorded();
     if (traffic === undefined)
       throw flowsFail("X0_FLOWS_OFF", "no part of this node records flows", { hint: "x0 doctor" });
-    const { repository } = opened();
+    const { repository, compiler } = opened();
     const known = await repository.known();
     const { held, waiting, world } = repository.status();
     const { documents = [] } = (waiting?.held ?? held)?.stored ?? {};
-    return { config, recorded: traffic, documents, world, known, nowMs: nowMs() };
+    return { config, compiler, recorded: traffic, documents, world, known, nowMs: nowMs() };
   };
   return [
     {

@@ -17,11 +17,16 @@ export function numbered(
   const rules = set.policies.flatMap((policy) =>
     policy.specs.flatMap((spec) =>
       [spec.ingress, spec.egress].flatMap((section) =>
-        section === undefined ? [] : meanings(policy, section),
+        section === undefined ? [] : sectionContents(policy, section),
       ),
     ),
   );
-  const given = ids(rules)[Symbol.iterator]();
+  return renumbered(set, ids(rules));
+}
+
+/** @param ids of each section's default deny and then its rules, ingress before egress. */
+export function renumbered(set: PolicySet, ids: readonly number[]): PolicySet {
+  const given = ids[Symbol.iterator]();
   const next = (): number => given.next().value as number;
   const renumber = (section: PolicyDirection | undefined): PolicyDirection | undefined =>
     section === undefined
@@ -69,7 +74,7 @@ export function matchedBy({ peers, ports }: Pick<PolicyRule, "peers" | "ports">)
 }
 
 /** Of a section's default deny and rules, in the order in which they are numbered. */
-function meanings(policy: Policy, section: PolicyDirection): RuleContent[] {
+export function sectionContents(policy: Policy, section: PolicyDirection): RuleContent[] {
   const { name } = policy;
   return [
     { policy: name, path: section.path, content: "default deny" },

@@ -117,3 +117,13 @@ test("old generations are forgotten, the confirmed one never, and numbers are no
   expect(store.generations(1000)).toHaveLength(100);
   expect(store.generations(1000).map(({ number }) => number)).not.toContain(first);
 });
+
+test("documents may be kept before their generation is prepared, and are stored once", () => {
+  const { store } = open();
+  const documents = [document("a"), document("b")];
+  const kept = [...store.keep(documents.slice(0, 1)), ...store.keep(documents.slice(1))];
+  expect(store.keep(documents)).toEqual(kept);
+  const number = store.prepare(generation(...documents), kept);
+  store.settle(number, "confirmed", 2);
+  expect(store.confirmed()).toMatchObject({ number, documents });
+});

@@ -48,8 +48,17 @@ export interface RuleContent {
 export interface PolicyStore {
   /** What holds for good; undefined where nothing was ever applied. */
   confirmed(): HeldGeneration | undefined;
-  /** Stores what is about to be put in force. @returns its number */
-  prepare(generation: Pick<HeldGeneration, "appliedMs" | "management" | "pin" | "documents">): number;
+  /** Stores documents of a generation to come, some of many at a time. @returns their rows */
+  keep(documents: readonly StoredDocument[]): number[];
+  /**
+   * Stores what is about to be put in force.
+   * @param kept rows of its documents; default: they are kept now.
+   * @returns its number
+   */
+  prepare(
+    generation: Pick<HeldGeneration, "appliedMs" | "management" | "pin" | "documents">,
+    kept?: readonly number[],
+  ): number;
   /** Says what became of it; a confirmed one replaces the one before. */
   settle(number: number, state: Exclude<GenerationState, "prepared">, nowMs: number): void;
   /** What no agent waits for any more is not in force. */
@@ -95,7 +104,9 @@ export function openPolicyStore(path: string): PolicyStore {
           .get();
         return row === undefined ? undefined : { ...generationOf(row), documents: heldBy(database, row) };
       }),
-    prepare: (generation) => transaction(() => insert(database, generation)),
+    keep: (documents) => transaction(() => keep(database, documents)),
+    prepare: (generation, kept) =>
+      transaction(() => insert(database, generation, kept ?? keep(database, generation.documents))),
     settle: (number, state, nowMs) =>
       transaction(() => {
         database
@@ -156,33 +167,32 @@ function heldBy(database: DatabaseSync, { number }: Row): StoredDocument[] {
     }));
 }
 
-function insert(
-  database: DatabaseSync,
-  { appliedMs, management, pin, documents }: Parameters<PolicyStore["prepare"]>[0],
-): number {
-  const { lastInsertRowid } = database
-    .prepare("INSERT INTO generations (state, applied_ms, management, pin) VALUES ('prepared', ?, ?, ?)")
-    .run(appliedMs, Number(management), Number(pin));
-  const number = Number(lastInsertRowid);
+/** @returns their rows, in their order; what was stored before has one already. */
+function keep(database: DatabaseSync, documents: readonly StoredDocument[]): number[] {
   const find = database.prepare(
     "SELECT id FROM documents WHERE kind = ? AND name = ? AND text = ? AND audit = ? AND applied_ms = ?",
   );
   const add = database.prepare(
     "INSERT INTO documents (kind, name, text, audit, applied_ms) VALUES (?, ?, ?, ?, ?)",
   );
-  const hold = database.prepare("INSERT INTO holdings VALUES (?, ?)");
-  for (const document of documents) {
-    const values = [
-      document.kind,
-      document.name,
-      document.text,
-      Number(document.audit),
-      document.appliedMs,
-    ] as const;
-    const id = find.get(...values)?.["id"] ?? add.run(...values).lastInsertRowid;
-    hold.run(number, id);
-  }
-  return number;
+  return documents.map(({ kind, name, text, audit, appliedMs }) => {
+    const values = [kind, name, text, Number(audit), appliedMs] as const;
+    return Number(find.get(...values)?.["id"] ?? add.run(...values).lastInsertRowid);
+  });
+}
+
+function insert(
+  database: DatabaseSync,
+  { appliedMs, management, pin }: Parameters<PolicyStore["prepare"]>[0],
+  documents: readonly number[],
+): number {
+  const { lastInsertRowid } = database
+    .prepare("INSERT INTO generations (state, applied_ms, management, pin) VALUES ('prepared', ?, ?, ?)")
+    .run(appliedMs, Number(management), Number(pin));
+  database
+    .prepare("INSERT INTO holdings SELECT ?, value FROM json_each(?)")
+    .run(lastInsertRowid, JSON.stringify(documents));
+  return Number(lastInsertRowid);
 }
 
 function numberRules(database: DatabaseSync, rules: readonly RuleContent[]): number[] {

@@ -5,8 +5,8 @@
 import { readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { createLog, systemClock } from "@x0tta6bl4/core";
+import { compilerHere } from "../compiler/compiler.ts";
 import { policyConfigSchema } from "../config.ts";
-import { createReader } from "../documents.ts";
 import { openNameStore } from "../names/name-store.ts";
 import { createRepository } from "../repository.ts";
 import { openPolicyStore } from "../store/store.ts";
@@ -38,12 +38,12 @@ function told<T extends object>(target: T, name: string): T {
 
 const config = policyConfigSchema.parse({});
 const store = openPolicyStore(join(folder, "policy.db"));
-const reader = createReader(config);
+const compiler = compilerHere(config);
 const repository = createRepository({
   config,
   names: openNameStore(join(folder, "names.db")),
   store: told(store, "store"),
-  reader: async () => reader,
+  compiler,
   enforcement: told(memoryEnforcement(systemClock), "kernel"),
   world: () => worldOf(config, { addresses: [], workloads: [], names: () => [] }),
   clock: systemClock,

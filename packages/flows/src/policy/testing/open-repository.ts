@@ -6,8 +6,9 @@ import { type Clock, createLog } from "@x0tta6bl4/core";
 import { onTestFinished } from "vitest";
 import { parseAddress } from "../../address.ts";
 import { decode } from "../compile/encode.ts";
+import { compilerHere } from "../compiler/compiler.ts";
+import type { PolicyCompiler } from "../compiler/contract.ts";
 import { policyConfigSchema } from "../config.ts";
-import { createReader } from "../documents.ts";
 import { type NameStore, openNameStore } from "../names/name-store.ts";
 import { type ApplyRequest, createRepository, type Repository } from "../repository.ts";
 import { openPolicyStore, type PolicyStore } from "../store/store.ts";
@@ -43,6 +44,7 @@ export interface Fixture {
   readonly repository: Repository;
   readonly store: PolicyStore;
   readonly names: NameStore;
+  readonly compiler: PolicyCompiler;
   readonly kernel: MemoryEnforcement;
   readonly logged: string[];
   /** Ports that are allowed by what judges now, of all policies; undefined where nothing judges. */
@@ -72,11 +74,12 @@ export async function openRepository(
   const names = openNameStore(join(place, "names.db"));
   onTestFinished(() => names.close());
   const kernel = memoryEnforcement(clock);
-  const reader = createReader(config);
+  const compiler = compilerHere(config);
   const host = { addresses: ["10.0.0.1"] };
   const fixture: Fixture = {
     store,
     names,
+    compiler,
     kernel,
     logged,
     host,
@@ -95,7 +98,7 @@ export async function openRepository(
       config,
       store,
       names,
-      reader: async () => reader,
+      compiler,
       enforcement: kernel,
       world: () =>
         worldOf(config, {
