@@ -1,55 +1,16 @@
 /** What belongs to an allowed connection passes, whichever way it goes, and nothing else; and it is cut when denied. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ethernet, ipv4, ipv6, tcp } from "../packages/flows/src/testing/frames.ts";
-import {
-  type FrameSender,
-  frameSender,
-  type Interface,
-  missingKernel,
-  type Pair,
-  pair,
-  requireKernel,
-} from "./lab/index.ts";
-import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
-import { openSockets, type Sockets } from "./policy/sockets.ts";
+import type { Interface } from "./lab/index.ts";
+import { toPorts } from "./policy/guarded.ts";
+import { guardedPair, sharedHosts } from "./policy/hosts.ts";
 import { witness } from "./policy/witness.ts";
 
-const needs = ["netns", "nftables", "bpf", "btf", "tcx"] as const;
 const SYN = 0x02;
 const ACK = 0x10;
 
-interface Hosts extends AsyncDisposable {
-  readonly net: Pair;
-  /** The host that is guarded, and one beside it. */
-  readonly edge: Sockets;
-  readonly near: Sockets;
-  readonly frames: FrameSender;
-}
-
-async function openHosts(): Promise<Hosts> {
-  await using stack = new AsyncDisposableStack();
-  const net = stack.use(await pair());
-  const [edge, near] = [stack.use(await openSockets(net.server)), stack.use(await openSockets(net.client))];
-  const frames = stack.use(await frameSender(net.left));
-  const owned = stack.move();
-  return { net, edge, near, frames, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
-
-beforeEach((context) => requireKernel(context, ...needs));
-
-let hosts: Hosts;
-let guarded: Guarded;
+const hosts = sharedHosts(guardedPair);
 let port = 7000;
-beforeAll(async () => {
-  if ((await missingKernel(...needs)) !== undefined) return;
-  hosts = await openHosts();
-  guarded = await guard(hosts.net.server, 2);
-});
-afterAll(async () => {
-  await guarded?.[Symbol.asyncDispose]();
-  await hosts?.[Symbol.asyncDispose]();
-});
-afterEach(() => guarded?.lift());
 
 type Version = "ipv4" | "ipv6";
 const versions: readonly Version[] = ["ipv4", "ipv6"];
@@ -73,7 +34,7 @@ function segment(
 
 describe.each(versions)("over %s", (version) => {
   test("an answer passes, what was not asked for does not, though it looks like one", async () => {
-    const { edge, near, net } = hosts;
+    const { edge, near, net, guarded } = hosts();
     const [here, there] = [net.right[version], net.left[version]];
     const [asked, own, other] = [port++, port++, port++];
     await guarded.apply(`{endpointSelector: {}, ingress: [{}], egress: ${toPorts(asked)}}`);
@@ -94,7 +55,7 @@ describe.each(versions)("over %s", (version) => {
   });
 
   test("segments of no connection do not pass, with whatever flags", async () => {
-    const { edge, near, frames, net } = hosts;
+    const { edge, near, frames, net, guarded } = hosts();
     const [asked, own] = [port++, port++];
     const { left, right } = net;
     await guarded.apply(`{endpointSelector: {}, ingress: [{}], egress: ${toPorts(asked)}}`);
@@ -112,7 +73,7 @@ describe.each(versions)("over %s", (version) => {
   });
 
   test("a forged opening with the tuple of a connection does not disturb it", async () => {
-    const { edge, near, frames, net } = hosts;
+    const { edge, near, frames, net, guarded } = hosts();
     const [asked, own] = [port++, port++];
     const { left, right } = net;
     await guarded.apply(`{endpointSelector: {}, ingress: [{}], egress: ${toPorts(asked)}}`);
@@ -131,7 +92,7 @@ describe.each(versions)("over %s", (version) => {
   });
 
   test.each(["udp", "tcp"] as const)("a revoked %s connection is cut, others are not", async (protocol) => {
-    const { edge, near, net } = hosts;
+    const { edge, near, net, guarded } = hosts();
     const [here, there] = [net.right[version], net.left[version]];
     const [inward, outward, kept] = [port++, port++, port++];
     const spec = (into: number[], out: number[]): string =>

@@ -1,25 +1,21 @@
 /** ICMP errors about allowed connections pass, whatever the rules say of ICMP; others do not. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ethernet, icmp, icmpv6, ipv4, ipv6, tcp, type Upper } from "../packages/flows/src/testing/frames.ts";
 import {
   createNamespace,
   type FrameSender,
   frameSender,
-  missingKernel,
   type Namespace,
   type Routed,
-  requireKernel,
   route,
 } from "./lab/index.ts";
 import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
+import { sharedHosts } from "./policy/hosts.ts";
 import { openSockets, type Sockets } from "./policy/sockets.ts";
 import { witness } from "./policy/witness.ts";
 
-const needs = ["netns", "nftables", "bpf", "btf", "tcx"] as const;
 const NARROW = 1300;
 const ANSWERS_PORT = 7000;
-
-beforeEach((context) => requireKernel(context, ...needs));
 
 /** `edge` is guarded; `far` is behind a router whose link to it is narrower. */
 interface Hosts extends AsyncDisposable {
@@ -46,13 +42,8 @@ async function openHosts(): Promise<Hosts> {
   return { place, guarded, ends, edge, far, frames, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-let hosts: Hosts;
+const hosts = sharedHosts(openHosts);
 let port = ANSWERS_PORT;
-beforeAll(async () => {
-  if ((await missingKernel(...needs)) === undefined) hosts = await openHosts();
-});
-afterAll(() => hosts?.[Symbol.asyncDispose]());
-afterEach(() => hosts?.guarded.lift());
 
 const tooBig = { ipv4: { type: 3, code: 4 }, ipv6: { type: 2, code: 0 } };
 const unreachable = { ipv4: { type: 3, code: 3 }, ipv6: { type: 1, code: 4 } };
@@ -64,7 +55,7 @@ const errorsOf = {
 describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   /** An error of the router about a packet that `edge` is said to have sent. */
   function error(kind: { type: number; code: number }, ports: [number, number]): Uint8Array {
-    const { left, right } = hosts.ends;
+    const { left, right } = hosts().ends;
     const quoted = tcp({ sourcePort: ports[0], destinationPort: ports[1], flags: 0x10 });
     const ip = (source: string, destination: string, upper: Upper): Uint8Array =>
       version === "ipv4" ? ipv4({ source, destination }, upper) : ipv6({ source, destination }, upper);
@@ -80,7 +71,7 @@ describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   }
 
   test("that packets are too big for the path comes through, and all of a stream after it", async () => {
-    const { edge, far, guarded, ends, place } = hosts;
+    const { edge, far, guarded, ends, place } = hosts();
     const host = ends.right[0][version];
     const asked = port++;
     await guarded.apply(`{endpointSelector: {}, ingress: [{}], egress: ${toPorts(asked)}}`);
@@ -97,7 +88,7 @@ describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   });
 
   test("that a port is closed comes through to who asked there, both ways", async () => {
-    const { edge, far, guarded, ends } = hosts;
+    const { edge, far, guarded, ends } = hosts();
     const [inward, outward] = [port++, port++];
     await guarded.apply(`{endpointSelector: {}, ingress: ${toPorts(inward)}, egress: ${toPorts(outward)}}`);
     const asking = await edge.dial("udp", { host: ends.right[0][version], port: outward });
@@ -109,7 +100,7 @@ describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   });
 
   test("those about no connection, or about a denied one, do not pass", async () => {
-    const { edge, far, guarded, ends, place, frames } = hosts;
+    const { edge, far, guarded, ends, place, frames } = hosts();
     const host = ends.right[0][version];
     const [asked, own, other, forbidden] = [port++, port++, port++, port++];
     await guarded.apply(`{endpointSelector: {}, ingress: [{}], egress: ${toPorts(asked)}}`);

@@ -1,21 +1,11 @@
 /** A router's policy judges what reaches or leaves the router, not what it forwards. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import {
-  createNamespace,
-  masquerade,
-  missingKernel,
-  ping,
-  type Routed,
-  requireKernel,
-  route,
-} from "./lab/index.ts";
+import { describe, expect, test } from "vitest";
+import { createNamespace, masquerade, ping, type Routed, route } from "./lab/index.ts";
 import { type Guarded, guard } from "./policy/guarded.ts";
+import { sharedHosts } from "./policy/hosts.ts";
 import { openSockets, type Sockets } from "./policy/sockets.ts";
 
-const needs = ["netns", "nftables", "bpf", "btf", "tcx"] as const;
 const denyAll = "{endpointSelector: {}, ingress: [{}], egress: [{}]}";
-
-beforeEach((context) => requireKernel(context, ...needs));
 
 interface Hosts extends AsyncDisposable {
   readonly ends: Routed;
@@ -48,18 +38,13 @@ describe.each([
   ["forwarded as it is", false],
   ["with its source translated", true],
 ])("%s", (_, translates) => {
-  let hosts: Hosts;
+  const hosts = sharedHosts(() => openHosts(translates));
   let port = 7000;
-  beforeAll(async () => {
-    if ((await missingKernel(...needs)) === undefined) hosts = await openHosts(translates);
-  });
-  afterAll(() => hosts?.[Symbol.asyncDispose]());
-  afterEach(() => hosts?.guarded.lift());
 
   test.each(["ipv4", "ipv6"] as const)(
     "passes over %s; the router itself does not speak or answer",
     async (version) => {
-      const { ends, guarded, left, router, right } = hosts;
+      const { ends, guarded, left, router, right } = hosts();
       await guarded.apply(denyAll);
       for (const protocol of ["udp", "tcp"] as const) {
         const host = ends.right[0][version];

@@ -1,49 +1,15 @@
 /** What a network needs to work at all passes under a policy that denies everything; and fragments of what may pass. */
 import { setTimeout } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ethernet, ipv4Fragments, ipv6Fragments, udp } from "../packages/flows/src/testing/frames.ts";
-import {
-  type FrameSender,
-  frameSender,
-  type Interface,
-  missingKernel,
-  type Pair,
-  pair,
-  requireKernel,
-} from "./lab/index.ts";
-import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
-import { openSockets, type Sockets } from "./policy/sockets.ts";
+import type { Interface } from "./lab/index.ts";
+import { type Guarded, toPorts } from "./policy/guarded.ts";
+import { guardedPair, sharedHosts } from "./policy/hosts.ts";
 
-const needs = ["netns", "nftables", "bpf", "btf", "tcx"] as const;
 const denyAll = "{endpointSelector: {}, ingress: [{}], egress: [{}]}";
 
-beforeEach((context) => requireKernel(context, ...needs));
-
-interface Hosts extends AsyncDisposable {
-  readonly net: Pair;
-  readonly edge: Sockets;
-  readonly near: Sockets;
-  readonly guarded: Guarded;
-  readonly frames: FrameSender;
-}
-
-async function openHosts(): Promise<Hosts> {
-  await using stack = new AsyncDisposableStack();
-  const net = stack.use(await pair());
-  const [edge, near] = [stack.use(await openSockets(net.server)), stack.use(await openSockets(net.client))];
-  const frames = stack.use(await frameSender(net.left));
-  const guarded = stack.use(await guard(net.server, 2));
-  const owned = stack.move();
-  return { net, edge, near, guarded, frames, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
-
-let hosts: Hosts;
+const hosts = sharedHosts(guardedPair);
 let port = 7000;
-beforeAll(async () => {
-  if ((await missingKernel(...needs)) === undefined) hosts = await openHosts();
-});
-afterAll(() => hosts?.[Symbol.asyncDispose]());
-afterEach(() => hosts?.guarded.lift());
 
 /** The hosts forget each other's hardware address and must ask again. */
 async function strangers(one: Interface, other: Interface): Promise<void> {
@@ -65,7 +31,7 @@ async function resolves(from: Interface, ip: string, mac: string): Promise<void>
 
 describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   test("hosts find each other's hardware address, whoever asks", async () => {
-    const { net, edge, near, guarded } = hosts;
+    const { net, edge, near, guarded } = hosts();
     const { left, right } = net;
     await guarded.apply(denyAll);
     await strangers(left, right);
@@ -81,7 +47,7 @@ describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   });
 
   test("DHCP passes in both roles, other ports beside it do not", async () => {
-    const { net, edge, near, guarded } = hosts;
+    const { net, edge, near, guarded } = hosts();
     const [here, there] = [net.right[version], net.left[version]];
     const [client, server, none] = version === "ipv4" ? [68, 67, 69] : [546, 547, 548];
     await guarded.apply(denyAll, { management: false });
@@ -106,7 +72,7 @@ describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   });
 
   test("fragments pass with the first one's ports, in both directions", async () => {
-    const { net, edge, near, guarded } = hosts;
+    const { net, edge, near, guarded } = hosts();
     const [here, there] = [net.right[version], net.left[version]];
     const [allowed, forbidden] = [port++, port++];
     await guarded.apply(`{endpointSelector: {}, ingress: ${toPorts(allowed)}, egress: ${toPorts(allowed)}}`);
@@ -131,7 +97,7 @@ describe.each(["ipv4", "ipv6"] as const)("over %s", (version) => {
   });
 
   test("fragments that come before the first one pass only by rules for every port", async () => {
-    const { net, edge, guarded, frames } = hosts;
+    const { net, edge, guarded, frames } = hosts();
     const { left, right } = net;
     const [wide, narrow] = [port++, port++];
     const open = await edge.listen("udp", right[version], wide);
