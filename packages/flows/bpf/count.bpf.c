@@ -29,7 +29,8 @@
 enum device {
 	DEVICE_ETHERNET = 1 << 0,
 	DEVICE_COUNTS = 1 << 1, /* and no more: its packets come to a device above it, which judges them */
-	DEVICE_JUDGES = 1 << 2, /* and no more: a device below it counts them, or nobody is to see them */
+	DEVICE_JUDGES = 1 << 2, /* and no more than it drops: what passes is counted by a device below, or by nobody */
+	DEVICE_ABOVE = 1 << 3, /* what comes in was counted by a device below */
 };
 
 #define PACKET_OTHERHOST 3
@@ -97,11 +98,15 @@ static __always_inline int count(struct __sk_buff *skb, __u32 program, __u32 net
 	}
 	if (forwarded && !(flow->flags & FLOW_FORWARDED))
 		__sync_fetch_and_or(&flow->flags, FLOW_FORWARDED);
-	if (forwarded && state && !netns)
+	/* What a bridge floods may be for this host as well: at its ports that is not decided. */
+	if (forwarded && state && !netns && !(device & DEVICE_COUNTS))
 		let_answers_pass(&packet, flow, state);
 	bool drop = judged && judge(skb, &packet, flow, fresh ? how | JUDGE_FRESH : how, state);
 	if (!drop && is_naming(&packet, flow) && !(device & DEVICE_COUNTS))
 		learn(skb, &packet, flow, how);
+	/* No other device sees it; what came up from one was seen there. */
+	if (drop && (egress || !(device & DEVICE_ABOVE)))
+		counted = false;
 	if (counted) {
 		/* Address translation gave it another tuple: that side is a flow of its own, with no packet yet. What a
 		 * device above lets pass is told when it is counted. */

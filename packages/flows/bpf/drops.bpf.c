@@ -46,10 +46,9 @@ int x0_dropped(struct bpf_raw_tracepoint_args *ctx)
 	if (!may_tell(totals, now, WINDOW_DROPS))
 		return 0;
 	struct packet packet = { .key.netns = *netns };
-	if (read_headers(skb, &packet)) {
-		totals->not_ip++;
+	/* What is no IP has no flow to tell it of; it stands in the counts. */
+	if (read_headers(skb, &packet))
 		return 0;
-	}
 	struct drop_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		totals->lost++;

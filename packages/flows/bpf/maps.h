@@ -143,6 +143,7 @@ X0_MAP struct {
 #define WINDOW_SHIFT 27 /* 134 ms */
 #define WINDOW_PAYLOADS 400
 #define WINDOW_DROPS 50
+#define WINDOW_VERDICTS 2000
 
 /* Whether another event of a kind that a stranger can cause at will may enter the ring: so many a window and CPU. */
 static __always_inline bool may_tell(struct totals *totals, __u64 now, __u32 most)

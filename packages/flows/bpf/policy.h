@@ -432,6 +432,26 @@ static __always_inline void keep_verdict(struct flow *flow, const struct packet 
 	*(volatile __u64 *)&flow->generation = judged;
 }
 
+/*
+ * Gives a flow another verdict. What it has met under the one it has is told first: whoever sums by rule reads a flow
+ * now and then, and takes all that is new for the last verdict's. Two sides that are denied for different reasons
+ * change it with each packet, so such news is limited.
+ */
+__noinline int change_verdict(struct flow *flow, const struct packet *packet, __u32 generation, __u32 verdict,
+			      __u32 program)
+{
+	if (!flow || !packet)
+		return 0;
+	__u64 id = flow->id;
+	struct totals *totals = totals_of(program);
+	/* A flow that only a device below has seen has none yet: what is counted of it is this very packet. */
+	if (totals && flow->generation && (flow->verdict ^ verdict) & (VERDICT_ID | ~0U << VERDICT_DECISION) &&
+	    may_tell(totals, bpf_ktime_get_ns(), WINDOW_VERDICTS))
+		emit(EVENT_FLOW_JUDGED, flow, totals);
+	keep_verdict(flow, packet, id, generation, verdict);
+	return 0;
+}
+
 #define JUDGE_LEAVING 1 /* this host sends the packet */
 #define JUDGE_FRESH 2 /* its flow begins with it */
 
@@ -444,23 +464,23 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 {
 	if (!packet)
 		return true;
-	bool leaving = how & JUDGE_LEAVING;
 	__u32 verdict = 0;
-	__u64 id = flow ? flow->id : 0;
-	if (generation && (leaving || !is_passing_through(skb, packet))) {
-		struct trial trial = { .generation = generation, .leaving = leaving, .opener = packet->side };
+	/* Read again where it is needed: little of the stack is left here. */
+	struct trial trial = { .generation = generation, .leaving = how & JUDGE_LEAVING, .opener = packet->side };
+	if (generation && (trial.leaving || !is_passing_through(skb, packet))) {
 		if (flow) {
 			__u32 judged = flow->generation;
-			trial.flow = id;
+			trial.flow = flow->id;
 			/* One that only a device below has seen begins here. */
 			trial.goes_on = !(how & JUDGE_FRESH) && judged;
-			if (trial.goes_on && judged == generation_tag(0, id))
+			if (trial.goes_on && judged == generation_tag(0, trial.flow))
 				trial.opener = (flow->flags & FLOW_FIRST_SENDER) != 0;
 		}
 		verdict = decide(skb, packet, &trial);
 	}
 	if (flow)
-		keep_verdict(flow, packet, id, generation, verdict);
+		change_verdict(flow, packet, trial.generation, verdict,
+			       trial.leaving ? PROGRAM_EGRESS : PROGRAM_INGRESS);
 	return verdict >> VERDICT_DECISION == DECISION_DENY;
 }
 
@@ -472,9 +492,8 @@ static __always_inline void let_answers_pass(const struct packet *packet, struct
 					     const struct policy_state *state)
 {
 	__u32 generation = generation_in_force(state);
-	__u64 id = flow->id;
-	if (generation && *(volatile __u64 *)&flow->generation != generation_tag(generation, id))
-		keep_verdict(flow, packet, id, generation, 0);
+	if (generation && *(volatile __u64 *)&flow->generation != generation_tag(generation, flow->id))
+		change_verdict(flow, packet, generation, 0, PROGRAM_EGRESS);
 }
 
 /* Whether the node's policy drops the packet. */

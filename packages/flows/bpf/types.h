@@ -195,6 +195,7 @@ enum event_type {
 	EVENT_EXCHANGE = 5,
 	EVENT_TCP = 6,
 	EVENT_DROP = 7,
+	EVENT_FLOW_JUDGED = 8, /* its verdict is about to be another: figures under the one it has */
 };
 
 struct flow_event {
@@ -289,6 +290,6 @@ struct totals {
 	__u64 uncounted; /* IP packets for which no flow could be created */
 	__u64 not_ip; /* ARP and all else below IP */
 	__u64 malformed; /* claimed to be IP, headers cut or wrong */
-	__u64 skipped; /* payloads and drops not told, to keep the ring for flows */
+	__u64 skipped; /* payloads, drops and changes of verdicts not told, to keep the ring for flows */
 	__u64 told; /* in the present window of time; its number in the upper half */
 };

@@ -218,7 +218,8 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     // Of the frames of a port only those are for this host that its master hands on.
     const isPort = one.present.get(device.master)?.hasPorts === true;
     if (isPort) return counts ? "count" : undefined;
-    return counts ? "both" : "judge";
+    if (counts) return "both";
+    return device.upper ? "judgeAbove" : "judge";
   };
 
   const programOf = (one: Observed, device: Interface, direction: Direction, role: DeviceRole): number =>

@@ -29,6 +29,7 @@ import { createInsight } from "./insight.ts";
 import { createInsightSums } from "./insight-sums.ts";
 import { joinableFlows } from "./joinable.ts";
 import { createJoins } from "./joins.ts";
+import { createJudgements } from "./judgements.ts";
 import { type KernelSide, openKernelSide } from "./kernel-side.ts";
 import { createLearnedStore } from "./learned-store.ts";
 import { listFlows } from "./listing.ts";
@@ -223,6 +224,7 @@ export function openCapture(
     judgeSockets: kernel.judgeSockets,
     links: kernel.judgingLinks,
   });
+  const judgements = createJudgements(capacity, enforcement.sums);
   const translation = createTranslation(libc, { kernel, flows, table, joins, onJoined: recorder.learned });
   const endings = createEndings(options, joins, view.raw);
 
@@ -237,8 +239,7 @@ export function openCapture(
     const flags = words[flowAt + word.flags] as number;
     if (isRing && (flags & PLACE_KNOWN) === 0) undecided.add(slot, delta);
     else tally.add(flags, keyWords[keyAt + word.kind] as number, delta, true);
-    const verdict = words[flowAt + word.verdict] as number;
-    if (verdict !== 0) enforcement.sums.add(verdict, delta, true);
+    if (enforcement.isJudging) judgements.began(slot, words[flowAt + word.verdict] as number, delta);
     // Now, while the process lives.
     const owner = flowAt + word.process;
     processes.note(words[owner] as number, words[owner + 1] as number);
@@ -251,14 +252,6 @@ export function openCapture(
     followers.started(slot);
   };
 
-  /** A workload's verdict comes after its flow has begun: all of it is the rule's. */
-  const judgedLate = (slot: number, verdict: number, words: Uint32Array, flowAt: number): void => {
-    const [packets, bytes] = [flowAt + word.packets, flowAt + word.bytes];
-    const all = [packets, packets + 2, bytes, bytes + 2].map((at) => u64(words, at));
-    enforcement.sums.add(verdict, Float64Array.from(all), true);
-    recorder.learned(slot);
-  };
-
   /** Enters a report. What runs for every flow of a read is kept this small so that it is inlined there. */
   const enter = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
     const slot = table.update(words, flowAt, delta);
@@ -266,8 +259,8 @@ export function openCapture(
       flows.know(elementOf(words[flowAt + word.id] as number), words, keyAt);
       tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, false);
       const verdict = words[flowAt + word.verdict] as number;
-      if (delta[4] !== 0) judgedLate(slot, verdict, words, flowAt);
-      else if (verdict !== 0) enforcement.sums.add(verdict, delta, false);
+      if (verdict !== 0) judgements.met(slot, verdict, delta);
+      if (delta[4] !== 0) recorder.learned(slot);
       if (!joins.isHidden(slot)) followers.updated(slot);
     } else if (slot === UNKNOWN) enterFresh(keyWords, keyAt, words, flowAt);
   };
@@ -276,6 +269,7 @@ export function openCapture(
     if (!table.isActive(slot)) return;
     const { words, flow } = table.raw(slot);
     insight.ended(u64(words, flow + word.id));
+    judgements.settle(slot, words[flow + word.verdict] as number);
     table.end(slot);
     if (joins.isHidden(slot)) return;
     recorder.ended(slot);
@@ -288,9 +282,10 @@ export function openCapture(
     // It was changing hands when it was told of: whoever had it is told of by another event.
     if (words[flowAt + word.id] === 0 && words[flowAt + word.id + 1] === 0) return;
     enter(words, keyAt, words, flowAt);
-    if (words[at] !== eventType.flowReplaced) return;
     const slot = table.slotOf(words, flowAt);
-    if (slot >= 0) finish(slot);
+    if (slot < 0) return;
+    if (words[at] === eventType.flowJudged) judgements.settle(slot, words[flowAt + word.verdict] as number);
+    if (words[at] === eventType.flowReplaced) finish(slot);
   };
 
   const takeEvent = (words: Uint32Array, at: number): void => {
@@ -336,8 +331,10 @@ export function openCapture(
   /** Enters an element's flow as it is. @returns whether it holds one. */
   const takeElement = (element: number): boolean => {
     if (!flows.copy(element, copied)) return false;
-    // What the ring still holds comes first: the flow's own beginning, or the end of the one that it follows.
-    if (table.slotOf(copied, KEY_WORDS) < 0) drainEvents();
+    // What the ring still holds comes first: the flow's own beginning, the end of the one that it follows, or what it
+    // met under another verdict.
+    const slot = table.slotOf(copied, KEY_WORDS);
+    if (slot < 0 || table.verdictOf(slot) !== copied[KEY_WORDS + word.verdict]) drainEvents();
     enter(copied, 0, copied, KEY_WORDS);
     return true;
   };
@@ -354,6 +351,7 @@ export function openCapture(
     drainRing();
     // What the ring tells meanwhile may be ahead of the walk.
     const due = undecided.count;
+    const judged = judgements.due();
     const before = kernel.totals();
     nowNs = Number(clock.monotonicNs());
     const offset = clock.nowMs() - nowNs / 1e6;
@@ -369,6 +367,7 @@ export function openCapture(
       tally.add(table.flagsOf(slot), table.kindOf(slot), first, true);
       if (++settled % BATCH === 0) drainRing();
     });
+    for (const slot of judged) judgements.settle(slot, table.verdictOf(slot));
     removal.unlink(over);
     lostPackets = Math.max(lostPackets, before.packets - tally.packets - undecided.packets);
     lostBytes = Math.max(lostBytes, before.bytes - tally.bytes - undecided.bytes);

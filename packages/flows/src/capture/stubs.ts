@@ -14,7 +14,7 @@ export interface DirectedPrograms {
 }
 
 /** `enum device` of bpf/count.bpf.c. */
-const deviceFlags = { ethernet: 1, both: 0, count: 2, judge: 4 } as const;
+const deviceFlags = { ethernet: 1, both: 0, count: 2, judge: 4, judgeAbove: 4 | 8 } as const;
 
 /** What hangs on a device. */
 export interface DevicePrograms extends DirectedPrograms {
@@ -25,8 +25,11 @@ export interface DevicePrograms extends DirectedPrograms {
   others(): DirectedPrograms & { close(): void };
 }
 
-/** What is done on a device: of two that see the same packet one counts it, and one holds it against the policy. */
-export type DeviceRole = "both" | "count" | "judge";
+/**
+ * What is done on a device: of two that see the same packet one counts it, and one holds it against the policy;
+ * `judgeAbove` where the other one is below, `judge` where there is none.
+ */
+export type DeviceRole = "both" | "count" | "judge" | "judgeAbove";
 
 export interface StubMaker {
   /** A descriptor, owned by the maker. @throws X0_FLOWS_KERNEL_CALL */

@@ -7,6 +7,7 @@
  */
 import { flowFlag, flowKeyLayout, flowLayout } from "../generated/layout.ts";
 import { INDEX_BITS, WHOLE_WORDS } from "../kernel/flow-table.ts";
+import { verdictKind } from "../policy/enforce/verdict.ts";
 
 export const KEY_WORDS: number = flowKeyLayout.size / 4;
 /** Behind the key; with the cookies, which follow. */
@@ -41,7 +42,7 @@ export interface Raw {
   readonly flow: number;
 }
 
-/** What a report added: packets of side 0 and 1, bytes of side 0 and 1, and whether the flow got its first verdict. */
+/** What a report added: packets of side 0 and 1, bytes of side 0 and 1, and whether the flow got another verdict. */
 export type Delta = Float64Array;
 
 export function createDelta(): Delta {
@@ -76,6 +77,7 @@ export interface FlowTable {
   /** Words of it without the copy: the flow's flags, the key's kind, the id. */
   flagsOf(slot: number): number;
   kindOf(slot: number): number;
+  verdictOf(slot: number): number;
   idLow(slot: number): number;
   idHigh(slot: number): number;
   isActive(slot: number): boolean;
@@ -163,7 +165,7 @@ export function createFlowTable(elements: number, recent: number): FlowTable {
       const hadVerdict = slots[before + word.verdict] as number;
       if (!isNews && words[flow + word.flags] === slots[before + word.flags] && verdict === hadVerdict)
         return UNCHANGED;
-      delta[4] = hadVerdict === 0 && verdict !== 0 ? 1 : 0;
+      delta[4] = verdictKind(hadVerdict) === verdictKind(verdict) ? 0 : 1;
       delta[0] = packets0;
       delta[1] = packets1;
       delta[2] = bytes0;
@@ -210,6 +212,7 @@ export function createFlowTable(elements: number, recent: number): FlowTable {
     },
     flagsOf: (slot) => slots[slot * SLOT_WORDS + KEY_WORDS + word.flags] as number,
     kindOf: (slot) => slots[slot * SLOT_WORDS + word.kind] as number,
+    verdictOf: (slot) => slots[slot * SLOT_WORDS + KEY_WORDS + word.verdict] as number,
     idLow: (slot) => slots[slot * SLOT_WORDS + KEY_WORDS + word.id] as number,
     idHigh: (slot) => slots[slot * SLOT_WORDS + KEY_WORDS + word.id + 1] as number,
     isActive: (slot) => states[slot] === 1,

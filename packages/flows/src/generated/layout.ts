@@ -161,6 +161,7 @@ export const eventType = {
   exchange: 5,
   tcp: 6,
   drop: 7,
+  flowJudged: 8,
 } as const;
 
 export const flowEventLayout = {

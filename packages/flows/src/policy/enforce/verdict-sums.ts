@@ -1,16 +1,10 @@
 /** What verdicts met, by rule and decision: sums of the flows that carry them. */
 import type { RuleFigures } from "./contract.ts";
-import { readVerdict } from "./verdict.ts";
-
-/** Decision and id, without the side and who decided. */
-const KIND = 0xcfff_ffff;
+import { readVerdict, verdictKind } from "./verdict.ts";
 
 export interface VerdictSums {
-  /**
-   * @param word the flow's verdict.
-   * @param delta what was added to the flow: packets of both sides, bytes of both sides.
-   */
-  add(word: number, delta: Float64Array, fresh: boolean): void;
+  /** @param word a flow's verdict. @param fresh whether the flow was not counted under it before. */
+  add(word: number, packets: number, bytes: number, fresh: boolean): void;
   rules(): readonly RuleFigures[];
 }
 
@@ -18,16 +12,16 @@ export interface VerdictSums {
 export function createVerdictSums(): VerdictSums {
   const sums = new Map<number, { flows: number; packets: number; bytes: number }>();
   return {
-    add(word, delta, fresh) {
-      const kind = (word & KIND) >>> 0;
+    add(word, packets, bytes, fresh) {
+      const kind = verdictKind(word);
       let sum = sums.get(kind);
       if (sum === undefined) {
         sum = { flows: 0, packets: 0, bytes: 0 };
         sums.set(kind, sum);
       }
       if (fresh) sum.flows++;
-      sum.packets += (delta[0] as number) + (delta[1] as number);
-      sum.bytes += (delta[2] as number) + (delta[3] as number);
+      sum.packets += packets;
+      sum.bytes += bytes;
     },
     rules: () =>
       [...sums].flatMap(([kind, sum]) => {

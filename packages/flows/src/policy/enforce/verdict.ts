@@ -19,6 +19,15 @@ export function verdictIndex(word: number): number {
   return decision < 2 ? 0 : decision - 1;
 }
 
+/** Decision and id, without the side and who decided. */
+export function verdictKind(word: number): number {
+  return (word & 0xcfff_ffff) >>> 0;
+}
+
+export function isDenied(word: number): boolean {
+  return word >>> 30 === decision.deny;
+}
+
 export function readVerdict(word: number): KernelVerdict {
   return { decision: decisions[word >>> 30], id: word & 0x0fff_ffff };
 }
