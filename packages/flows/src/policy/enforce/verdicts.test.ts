@@ -1,67 +1,41 @@
 /** The shipped programs against the oracle: random policies, random packets, equal verdict and rule. */
 import { seededRandom } from "@x0tta6bl4/core";
 import { beforeEach, expect, test } from "vitest";
-import { createNamespace, requireKernel } from "../../../../../test/lab/index.ts";
+import { requireKernel } from "../../../../../test/lab/index.ts";
 import { formatAddress, isMappedIPv4 } from "../../address.ts";
-import { admittedLayout, eventType, flowEventLayout, flowLayout } from "../../generated/layout.ts";
-import { mapAccess, testRun } from "../../kernel/bpf.ts";
-import { fitOutFlowTable, flowTableSizes } from "../../kernel/flow-table.ts";
-import { openLibc } from "../../kernel/libc.ts";
-import { loadObject } from "../../kernel/load.ts";
-import { openNamespace } from "../../kernel/namespaces.ts";
-import { shippedPrograms } from "../../kernel/programs.ts";
-import { openRing } from "../../kernel/ring.ts";
+import { admittedLayout } from "../../generated/layout.ts";
+import { mapAccess } from "../../kernel/bpf.ts";
 import { compile } from "../compile/compile.ts";
-import { encode } from "../compile/encode.ts";
 import { nameMatches } from "../language/dns-names.ts";
 import { evaluateManaged } from "../managed.ts";
 import { type Attempt, NODE_ENDPOINT, policyProtocols, type Verdict } from "../model.ts";
 import type { Tables } from "../tables.ts";
 import { attemptFrame, sharedTuple } from "../testing/attempt-frame.ts";
+import { type JudgingKernel, judgingHost } from "../testing/judging-host.ts";
 import { type RandomCase, randomAttempts, randomCase } from "../testing/random-cases.ts";
-import { openGenerations } from "./generations.ts";
-import { readVerdict } from "./verdict.ts";
 
 const POLICIES = 400;
 const ATTEMPTS = 1200;
 const PAIRS = 100_000;
 /** Their flows would fill the table, and be found again under other policies. */
 const POLICIES_A_LOAD = 50;
-const RING_BYTES = 1 << 18;
-const MOST_FLOWS = 16_384;
-const DROP = 2;
 const FOREVER = 0xffff_ffff;
 
 beforeEach((context) => requireKernel(context, "bpf", "btf", "netns"));
 
 test("equal verdict and rule", { timeout: 240_000 }, async () => {
-  await using host = await createNamespace();
-  await host.exec([
-    "ip",
-    "link",
-    "add",
-    "eth0",
-    "address",
-    "02:00:00:00:00:02",
-    "type",
-    "veth",
-    "peer",
-    "name",
-    "eth1",
-  ]);
-  const { index } = await host.link("eth0");
-  const inside = openNamespace(openLibc(), host.path);
+  await using host = await judgingHost();
   const decided = { allow: 0, audit: 0, deny: 0 };
   let pairs = 0;
   for (let first = 1; first <= POLICIES; first += POLICIES_A_LOAD) {
-    inside.run(() => {
-      using kernel = openKernel(index);
+    host.run((kernel) => {
+      using asked = openQuestions(kernel);
       for (let seed = first; seed < first + POLICIES_A_LOAD; seed++) {
         const random = seededRandom(seed);
         const one = randomCase(random);
-        kernel.apply(one);
+        asked.apply(one);
         for (const attempt of randomAttempts(random, one, ATTEMPTS)) {
-          const found = kernel.ask(one, attempt);
+          const found = asked.ask(one, attempt);
           if (found === undefined) continue;
           const wanted = evaluateManaged(one.set, one.world, one.management, attempt);
           if (found.decision !== wanted.decision || found.id !== wanted.id)
@@ -72,26 +46,15 @@ test("equal verdict and rule", { timeout: 240_000 }, async () => {
       }
     });
   }
-  inside.close();
   expect(pairs).toBeGreaterThan(PAIRS);
   for (const count of Object.values(decided)) expect(count).toBeGreaterThan(pairs / 50);
 });
 
-function openKernel(device: number) {
-  const libc = openLibc();
-  const loaded = loadObject(libc, shippedPrograms(), {
-    maxEntries: { ...flowTableSizes(MOST_FLOWS), events: RING_BYTES },
-    programs: ["x0_ingress", "x0_egress"],
-  });
-  fitOutFlowTable(libc, loaded.maps.table, MOST_FLOWS);
-  const ring = openRing(libc, loaded.maps.events, RING_BYTES);
-  const generations = openGenerations(libc, loaded.maps, () => 0);
+function openQuestions(kernel: JudgingKernel) {
+  const { libc } = kernel;
   const access = mapAccess(libc);
   const key = libc.allocate(16);
   const value = libc.allocate(admittedLayout.size);
-  const context = new Uint8Array(192);
-  const IFINDEX = 40;
-  new DataView(context.buffer).setUint32(IFINDEX, device, true);
   const seen = new Set<string>();
   let number = 1024;
 
@@ -107,18 +70,18 @@ function openKernel(device: number) {
           : { kind: "pattern" as const, pattern: entry.text };
       return known.some((name) => nameMatches(selector, name));
     });
-    if (peers.length === 0) return void access.delete(loaded.maps.admitted, key);
+    if (peers.length === 0) return void access.delete(kernel.maps.admitted, key);
     for (const [at, { peer }] of peers.entries()) {
       value.view.setUint32(8 * at, FOREVER, true);
       value.view.setUint32(8 * at + 4, peer, true);
     }
-    if (access.update(loaded.maps.admitted, key, value) < 0) throw new Error("no name was admitted");
+    if (access.update(kernel.maps.admitted, key, value) < 0) throw new Error("no name was admitted");
   };
   let tables: Tables | undefined;
   return {
     apply(one: RandomCase) {
       tables = compile(one.set, one.world, one.management);
-      generations.swap(encode(tables));
+      kernel.swap(tables);
     },
     /** Undefined for what cannot be asked by a packet of the node, or is a flow that was asked about before. */
     ask(one: RandomCase, attempt: Attempt): Verdict | undefined {
@@ -142,26 +105,18 @@ function openKernel(device: number) {
       }
       admit(one, tables as Tables, peer.address);
       number = number === 65_535 ? 1024 : number + 1;
-      const program = attempt.direction === "ingress" ? "x0_ingress" : "x0_egress";
       const frame = attemptFrame(attempt, own, number);
-      const { verdict: action } = testRun(libc, loaded.programs[program], frame, { context });
-      let words: number | undefined;
-      ring.drain((memory, at) => {
-        if (memory[at] === eventType.flowNew)
-          words = memory[at + (flowEventLayout.flow + flowLayout.verdict) / 4];
-      });
-      if (words === undefined) return undefined;
-      const { decision, id } = readVerdict(words);
+      const { isDropped, told } = kernel.judge(attempt.direction, frame);
+      const begun = told.find(({ event }) => event === "new");
+      if (begun === undefined) return undefined;
+      const { decision, id } = begun;
       if (decision === undefined) throw new Error("the packet was not judged");
-      if ((action === DROP) !== (decision === "deny")) throw new Error(`${decision}, but returned ${action}`);
+      if (isDropped !== (decision === "deny")) throw new Error(`${decision}, but dropped: ${isDropped}`);
       return { decision, id };
     },
     [Symbol.dispose]() {
-      generations.close();
-      ring.close();
       key.free();
       value.free();
-      loaded.close();
     },
   };
 }
