@@ -1,10 +1,10 @@
 /** The repository's state in the words of the API. */
 import { formatAddress } from "../address.ts";
 import type { EnforcementFigures } from "./enforce/contract.ts";
-import type { PolicySet, PolicySpec, World } from "./model.ts";
+import type { Policy, PolicySet, PolicySpec, World } from "./model.ts";
 import type { AdmittedAddress } from "./names/contract.ts";
 import type { NameStore } from "./names/name-store.ts";
-import type { Held, RepositoryStatus } from "./repository.ts";
+import type { RepositoryStatus } from "./repository.ts";
 import type { AdmittedAnswer, DocumentAnswer, ListAnswer, RuleFiguresAnswer, StateAnswer } from "./schema.ts";
 import { selectedBy } from "./selected.ts";
 import type { RuleContent, StoredDocument } from "./store/store.ts";
@@ -52,29 +52,37 @@ export function stateAnswer(status: RepositoryStatus, figures: EnforcementFigure
 
 export function listAnswer(status: RepositoryStatus, figures: EnforcementFigures | undefined): ListAnswer {
   const shown = status.waiting?.held ?? status.held;
+  const policyOf = policiesIn(shown?.compiled?.set);
   return {
     state: stateAnswer(status, figures),
-    documents: (shown?.stored.documents ?? []).map((document) =>
-      documentAnswer(document, shown as Held, status),
-    ),
+    documents: (shown?.stored.documents ?? [])
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      .map((document) => documentAnswer(document, policyOf(document), status)),
   };
 }
 
 export function documentAnswer(
   { audit, appliedMs, ...document }: StoredDocument,
-  { compiled }: Held,
+  policy: Policy | undefined,
   { world }: RepositoryStatus,
 ): DocumentAnswer {
-  return { ...documentOf(document, compiled?.set, world), audit, applied: iso(appliedMs) };
+  return { ...documentOf(document, policy, world), audit, applied: iso(appliedMs) };
 }
 
-/** What a document says and selects in its set; nothing where it is no policy or the set cannot be read. */
+/** Finds the policies of documents, of which there may be thousands. */
+export function policiesIn(
+  set: PolicySet | undefined,
+): (document: Pick<StoredDocument, "kind" | "name">) => Policy | undefined {
+  const all = new Map(set?.policies.map((policy) => [`${policy.kind} ${policy.name}`, policy]));
+  return ({ kind, name }) => all.get(`${kind} ${name}`);
+}
+
+/** What a document says and selects; nothing where it is no policy or its set cannot be read. */
 export function documentOf(
   { kind, name }: Pick<StoredDocument, "kind" | "name">,
-  set: PolicySet | undefined,
+  policy: Policy | undefined,
   world: World,
 ): Omit<DocumentAnswer, "audit" | "applied"> {
-  const policy = set?.policies.find((one) => one.kind === kind && one.name === name);
   const selected = policy === undefined ? undefined : selectedBy(policy.specs, world);
   return {
     kind,
@@ -114,13 +122,11 @@ export function admittedAnswer(
     .sort((a, b) => (a.name + a.address < b.name + b.address ? -1 : 1));
 }
 
-/** Whether a document selects somebody by this name. */
+/** Whether a policy selects somebody by this name. */
 export function selectsName(
-  { kind, name }: Pick<StoredDocument, "kind" | "name">,
-  set: PolicySet | undefined,
+  policy: Policy | undefined,
   selector: Pick<AdmittedAnswer, "kind" | "name">,
 ): boolean {
-  const policy = set?.policies.find((one) => one.kind === kind && one.name === name);
   const peers = policy?.specs.flatMap(
     ({ egress }) => egress?.rules.flatMap((rule) => rule.peers ?? []) ?? [],
   );

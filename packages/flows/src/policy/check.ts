@@ -1,6 +1,6 @@
 /** Files of policies as they would be applied here, without applying them. */
 
-import { documentOf } from "./answers.ts";
+import { documentOf, policiesIn } from "./answers.ts";
 import type { PolicyConfig } from "./config.ts";
 import { createReader, type PolicyText } from "./documents.ts";
 import { inspect } from "./inspect.ts";
@@ -22,6 +22,12 @@ export function readCheck(files: readonly PolicyText[], config: PolicyConfig, wo
   const reader = createReader(config);
   const { parsed, problems } = reader.parse(files);
   if (exitOf(problems) !== 0) return { set: undefined, documents: [], problems };
+  const empty = files
+    .filter(({ name }) => !parsed.some(({ file }) => file === name))
+    .map(({ name: file }): Problem => {
+      const at = { file, document: 0, line: 1, column: 1, path: "" };
+      return { severity: "warning", ...at, message: "holds no document" };
+    });
   const { set, warnings } = reader.assemble(parsed, new Set());
   const remarks = inspect(set, world, resolversOf(config)).map(({ policy, ...remark }): Problem => {
     const { file, document, line } = parsed.find(
@@ -29,12 +35,13 @@ export function readCheck(files: readonly PolicyText[], config: PolicyConfig, wo
     ) as (typeof parsed)[0];
     return { severity: "warning", file, document, line, column: 1, ...remark };
   });
+  const policyOf = policiesIn(set);
   return {
     set,
     documents: parsed.map((one) => {
       const kind = "kind" in one ? one.kind : "CiliumCIDRGroup";
-      return documentOf({ kind, name: one.name }, set, world);
+      return documentOf({ kind, name: one.name }, policyOf({ kind, name: one.name }), world);
     }),
-    problems: [...problems, ...warnings, ...remarks],
+    problems: [...empty, ...problems, ...warnings, ...remarks],
   };
 }

@@ -352,6 +352,10 @@ export function createRepository(options: RepositoryOptions): Repository {
         requireSettled();
         const how = { audit: request.audit, appliedMs: clock.nowMs() };
         const given = await compiler.read({ files: request.files, how });
+        if (given.length === 0)
+          throw flowsFail("X0_FLOWS_POLICY_MALFORMED", "there is no document to apply", {
+            hint: "a file of policies begins with apiVersion: cilium.io/v2",
+          });
         const change = await put(merged(held?.stored.documents ?? [], given), request);
         const reason = off()?.reason;
         const notInForce = reason === undefined ? [] : [`stored, not in force: ${reason}`];

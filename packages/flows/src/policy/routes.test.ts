@@ -119,6 +119,13 @@ test("documents are checked without an effect, and what is applied is looked thr
     documents: [],
     problems: [{ path: "spec" }, { severity: "malformed", line: 7, path: "spec.ingres" }],
   });
+  const empty = { files: [{ name: "none.yaml", text: "# nothing" }] };
+  expect(await ask("/check", empty)).toMatchObject({
+    valid: true,
+    problems: [{ severity: "warning", file: "none.yaml", message: "holds no document" }],
+  });
+  await expect(ask("/apply", empty)).rejects.toMatchObject({ code: "X0_FLOWS_POLICY_MALFORMED" });
+  expect(await ask("/generations")).toEqual({ generations: [] });
   expect(kernel.swaps).toEqual([]);
   expect(await ask("/warnings")).toEqual({ warnings: [] });
   await ask("/apply", { files: [{ name: "b.yaml", text: strange }] });

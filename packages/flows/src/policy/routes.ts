@@ -6,6 +6,7 @@ import {
   documentAnswer,
   figuresAnswer,
   listAnswer,
+  policiesIn,
   selectsName,
   stateAnswer,
 } from "./answers.ts";
@@ -273,13 +274,12 @@ async function whole(
     throw flowsFail("X0_FLOWS_POLICY_UNKNOWN", `no policy is named ${name}`, {
       hint: "x0 policy list names them",
     });
+  const policy = policiesIn(held.compiled?.set)(document);
   const figures = figuresAnswer(await repository.figures(), store.ruleOf);
   return {
-    ...documentAnswer(document, held, status),
+    ...documentAnswer(document, policy, status),
     text: document.text,
     figures: figures.filter(({ policy }) => policy === name),
-    admitted: admittedAnswer(await repository.admitted(), names).filter((one) =>
-      selectsName(document, held.compiled?.set, one),
-    ),
+    admitted: admittedAnswer(await repository.admitted(), names).filter((one) => selectsName(policy, one)),
   };
 }

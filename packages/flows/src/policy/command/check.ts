@@ -21,6 +21,10 @@ export async function check(
   ...paths: string[]
 ): Promise<Error | undefined> {
   const { against, output } = flags;
+  if (against === undefined && flags.alone)
+    throw flowsFail("X0_FLOWS_INVALID_FILTER", "--alone is about what --against replays", {
+      hint: "add --against 24h",
+    });
   const config = (await this.section("policy")) as PolicyConfig;
   const files = await readFiles(this, paths);
   const world = worldOf(config, {

@@ -36,10 +36,28 @@ async function readText(stream: AsyncIterable<unknown>, path: string, most: numb
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code?.startsWith("X0_") === true) throw error;
-    throw flowsFail("X0_FLOWS_POLICY_UNREADABLE", `${path} cannot be read: ${messageOf(error)}`, {
+    const { why, hint } = reasons[code ?? ""] ?? {
+      why: `cannot be read: ${messageOf(error)}`,
       hint: "check the path and its permissions",
+    };
+    throw flowsFail("X0_FLOWS_POLICY_UNREADABLE", `${path} ${why}`, { hint, cause: error });
+  }
+  return decoded(Buffer.concat(chunks), path);
+}
+
+/** What happens most, in words. */
+const reasons: Readonly<Record<string, { readonly why: string; readonly hint: string }>> = {
+  EISDIR: { why: "is a directory", hint: "name the files in it" },
+  ENOENT: { why: "does not exist", hint: "check the path" },
+};
+
+function decoded(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw flowsFail("X0_FLOWS_POLICY_UNREADABLE", `${path} is not UTF-8`, {
+      hint: "save it as UTF-8",
       cause: error,
     });
   }
-  return Buffer.concat(chunks).toString("utf8");
 }

@@ -46,8 +46,8 @@ export function selectsText({ thisNode, nodes, workloads }: NonNullable<Document
   return parts.length === 0 ? "nobody" : parts.join(", ");
 }
 
-export function stateText({ enforced, reason, generation, waiting }: StateAnswer): string {
-  if (generation === null)
+export function stateText({ enforced, reason, generation, waiting, counts }: StateAnswer): string {
+  if (generation === null || (counts.documents === 0 && waiting === null))
     return reason === null ? "no policy is applied" : `not enforced: ${printable(reason)}`;
   if (waiting !== null)
     return `generation ${generation} is in force; it falls back in ${Math.ceil(waiting.secondsLeft)} s unless confirmed: x0 policy confirm`;

@@ -68,7 +68,13 @@ function aboutText(rehearsal: Rehearsal): string {
 
 /** What rules by name were held against. */
 function namesText({ recorded, known, unknown, addresses }: NonNullable<Rehearsal["names"]>): string {
-  return `names: of flows to the world ${formatCount(recorded)} were recorded with theirs, ${formatCount(known)} have one by the ${formatCount(addresses)} addresses that names in force gave, ${formatCount(unknown)} have none\n`;
+  if (recorded + known + unknown === 0) return "names: no flow went to the world\n";
+  const parts = [
+    `${formatCount(recorded)} recorded with theirs`,
+    `${formatCount(known)} named since (${formatCount(addresses)} addresses are known)`,
+    `${formatCount(unknown)} without one, which no rule by name selects`,
+  ];
+  return `names: of flows to the world ${parts.join(", ")}\n`;
 }
 
 /** `24 h`, `1.5 h`, `12 min`. */
