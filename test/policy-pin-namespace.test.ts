@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { linkDevice } from "../packages/flows/src/kernel/bpf.ts";
+import { linkInfo } from "../packages/flows/src/kernel/bpf.ts";
 import { openLibc } from "../packages/flows/src/kernel/libc.ts";
 import { openPinned } from "../packages/flows/src/kernel/pins.ts";
 import { createNamespace, pair, requireKernel } from "./lab/index.ts";
@@ -36,7 +36,7 @@ test("inherits nothing, and takes away what a dead one left", { timeout: 60_000 
   const [set = ""] = await readdir(folder);
   const libc = openLibc();
   const loopback = openPinned(libc, join(folder, set, "links", "1-egress")) as number;
-  await expect.poll(() => linkDevice(libc, loopback), { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => linkInfo(libc, loopback).device, { timeout: 20_000 }).toBe(0);
   libc.close(loopback);
   await using _last = await guard(net.server, 2);
   expect(existsSync(folder)).toBe(false);

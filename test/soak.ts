@@ -2,7 +2,8 @@
  * `npm run -s soak -- [--quick] [--seconds N]`: one agent after the other inside a lab namespace, under traffic of
  * every kind with queries and followers all the while. Some are killed with SIGKILL and started anew on the same
  * folder; the last one runs for most of the time. Every packet must be counted, nothing lost, and memory and open files
- * must not go on growing once all is warm. Then what is too large for the tests: a million distinct tuples in a minute,
+ * must not go on growing once all is warm. Then a pinned policy is killed before each step of an upgrade of the
+ * programs, and at any moment: no denied packet may be heard, and what holds must be whole. Then what is too large for the tests: a million distinct tuples in a minute,
  * 100,000 damaged frames and 10,000 damaged policies; with `--quick`, as in CI, a tenth of each. A line each; the last
  * is `N passed, N failed, N skipped`.
  */
@@ -32,6 +33,7 @@ import {
   tcpTraffic,
   udpTraffic,
 } from "./lab/index.ts";
+import { killedSwaps } from "./policy/killed-swaps.ts";
 
 const { values } = parseArgs({
   options: { quick: { type: "boolean", default: false }, seconds: { type: "string" } },
@@ -208,6 +210,25 @@ function steady(name: string, samples: readonly Sample[], isWarm: boolean): void
   check(`${name}: open files`, then <= files + fileSlack, `${files}, then ${then}`);
 }
 
+async function killsOfPolicies(): Promise<void> {
+  const lack = await missingKernel("tcx");
+  if (lack !== undefined) {
+    counts.skipped++;
+    process.stdout.write(`skipped (${lack})\n`);
+    return;
+  }
+  const { kills, steps, broken, heard } = await killedSwaps({
+    before: (all) => all.keys().filter((step) => !quick || step % 10 === 0),
+    atRandom: quick ? 3 : 30,
+    seed: 8,
+  });
+  check(
+    "killed policies",
+    broken.length === 0 && !heard,
+    `${kills} kills in ${steps.length} steps and at any moment, ${broken.length} left half a policy ${broken.slice(0, 1).join("")}; ${heard ? "a" : "no"} denied packet heard`,
+  );
+}
+
 async function floods(): Promise<void> {
   await flood({ flows: floodFlows, flowsPerSecond: floodFlowsPerSecond }, async (report, agent) => {
     const { arrived, sent, counted, lost, uncounted, coveredLost, flows } = report;
@@ -286,6 +307,7 @@ damageToPolicies();
 const lack = await missingKernel("netns", "nftables", "bpf", "btf");
 if (lack === undefined) {
   await soak();
+  await killsOfPolicies();
   await floods();
   damage("damaged frames by test runs", damageByTestRun(1, damagedFrames));
   damage("damaged frames by a device", await damageByDevice(2, damagedFrames));

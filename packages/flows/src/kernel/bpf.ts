@@ -175,11 +175,18 @@ export function updateLink(libc: Libc, link: number, program: number, old?: numb
   return libc.bpf(command.linkUpdate, bytes);
 }
 
-/**
- * The device that a tcx link is on, by the number it has in its namespace; 0 where the device, or the namespace with
- * all its devices, is gone. @returns undefined for another kind of link. @throws X0_FLOWS_KERNEL_CALL
- */
-export function linkDevice(libc: Libc, link: number): number | undefined {
+export interface LinkInfo {
+  /** Id of its program. */
+  readonly program: number;
+  /**
+   * Of a tcx link: its device, by the number that it has in its namespace; 0 where the device, or the namespace with
+   * all its devices, is gone.
+   */
+  readonly device: number | undefined;
+}
+
+/** What `struct bpf_link_info` says of a link. @throws X0_FLOWS_KERNEL_CALL */
+export function linkInfo(libc: Libc, link: number): LinkInfo {
   const INFO = 64;
   const info = libc.allocate(INFO);
   try {
@@ -189,7 +196,14 @@ export function linkDevice(libc: Libc, link: number): number | undefined {
     view.setBigUint64(8, info.address, true);
     const result = libc.bpf(command.objectInfo, bytes);
     if (result < 0) throw kernelError("reading a link's info", result);
-    return info.view.getUint32(0, true) === LINK_TCX ? info.view.getUint32(16, true) : undefined;
+    const [type, , program, , device] = new Uint32Array(info.bytes.buffer) as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    return { program, device: type === LINK_TCX ? device : undefined };
   } finally {
     info.free();
   }

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { openPolicyStore } from "./store/store.ts";
 import { DOCUMENTS } from "./testing/documents.ts";
 
-const script = fileURLToPath(new URL("testing/apply-forever.ts", import.meta.url));
+const script = fileURLToPath(new URL("testing/apply-in-memory.ts", import.meta.url));
 const seed = Number(process.env["X0_SEED"] ?? 4);
 let folder: string;
 

@@ -2,7 +2,7 @@ import { readdirSync, readlinkSync, rmdirSync, statSync, unlinkSync } from "node
 import { dirname, join } from "node:path";
 import { messageOf } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
-import { linkDevice } from "../../kernel/bpf.ts";
+import { linkInfo } from "../../kernel/bpf.ts";
 import { type Libc, openLibc } from "../../kernel/libc.ts";
 import { namespaceCookie } from "../../kernel/namespaces.ts";
 import { openPinned } from "../../kernel/pins.ts";
@@ -67,7 +67,7 @@ function isDead(libc: Libc, folder: string, inode: string): boolean {
     for (const name of namesIn(join(folder, set, LINKS))) {
       const link = openPinned(libc, join(folder, set, LINKS, name));
       if (link === undefined) continue;
-      const device = linkDevice(libc, link);
+      const { device } = linkInfo(libc, link);
       libc.close(link);
       if (device === undefined) continue;
       links++;

@@ -49,7 +49,7 @@ export interface Pins {
   readonly isOn: boolean;
   /**
    * A link that an agent before this one left, with this program in it from now on.
-   * @returns undefined where there is none, or its device is gone
+   * @returns undefined where there is none, its device is gone, or it is of a kind that keeps its program
    */
   takeOver(name: string, program: number): number | undefined;
   /** Gives names to the maps from now on, and to links as they come. @throws X0_FLOWS_POLICY_PINNED */
@@ -139,8 +139,8 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
         named.add(path);
         return link;
       }
+      // It keeps its name, and does what it does, until another takes that.
       libc.close(link);
-      remove(path);
       return undefined;
     },
     turnOn(mapsNow, linksNow) {
