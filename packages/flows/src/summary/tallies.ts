@@ -50,7 +50,7 @@ export function createTallies(): Tallies {
   };
 }
 
-/** Of the rows whose end falls into the time. */
+/** Of the rows whose end falls into the time. Of what it makes nothing is by row: a busy host writes tens of thousands a second. */
 export function talliesOf(
   block: Block,
   sinceMs: number,
@@ -58,59 +58,114 @@ export function talliesOf(
   isCounted: (row: number) => boolean = () => true,
 ): Tallies {
   const tallies = createTallies();
-  const { rows, traffic } = deltas(block, sinceMs, untilMs, isCounted);
-  const names = namesOf(block);
-  const byAddress = new Map<number, Traffic>();
-  const byProcess = new Map<number, Traffic>();
-  const byService = new Map<number, Traffic>();
-  const byDestination = new Map<number, Traffic>();
-  const firstMs = new Map<number, number>();
-  const [sources, destinations] = [block.column(column.source), block.column(column.destination)];
-  const ports = block.column(column.destinationPort);
-  const protocols = block.column(column.protocol);
-  const [owners, peers] = [block.column(column.process), block.column(column.peerProcess)];
-  const kinds = block.column(column.kind);
-  const starts = block.column(column.start);
-  for (const [index, row] of rows.entries()) {
-    const each = traffic[index] as Traffic;
+  const byAddress = groups(block.addressCount);
+  const byDestination = groups(block.addressCount);
+  const byProcess = groups(block.processes.length);
+  const byService = serviceGroups();
+  const firstMs: number[] = [];
+  const of = columnsOf(block);
+  const each: Traffic = { flows: 0, bytes: 0, packets: 0 };
+  for (let row = 0; row < block.count; row++) {
+    const end = of.end[row] as number;
+    if (end < sinceMs || end >= untilMs || !isCounted(row)) continue;
+    deltaOf(of, row, each);
     addTraffic(tallies.total, each);
-    const [source, destination] = [sources[row] as number, destinations[row] as number];
-    addAt(byAddress, source, each);
-    if (destination !== source) addAt(byAddress, destination, each);
-    const [owner, peer] = [owners[row] as number, peers[row] as number];
-    if (owner !== 0) addAt(byProcess, owner, each);
-    if (peer !== 0 && peer !== owner) addAt(byProcess, peer, each);
-    const protocol = (protocols[row] as number) & 0xff;
+    // As integers: to hand on a double costs memory.
+    const source = integer(of.source, row);
+    const destination = integer(of.destination, row);
+    addTraffic(byAddress.at(source), each);
+    if (destination !== source) addTraffic(byAddress.at(destination), each);
+    const owner = integer(of.process, row);
+    const peer = integer(of.peerProcess, row);
+    if (owner !== 0) addTraffic(byProcess.at(owner), each);
+    if (peer !== 0 && peer !== owner) addTraffic(byProcess.at(peer), each);
+    const protocol = integer(of.protocol, row) & 0xff;
     const isIcmp = protocol === protocolNumbers.icmp || protocol === protocolNumbers.icmpv6;
-    addAt(byService, (destination * 65_536 + (isIcmp ? 0 : (ports[row] as number))) * 256 + protocol, each);
-    if (!isOutward(kinds[row] as number)) continue;
-    addAt(byDestination, destination, each);
-    const start = starts[row] as number;
-    firstMs.set(destination, Math.min(firstMs.get(destination) ?? start, start));
+    const port = isIcmp ? 0 : integer(of.destinationPort, row);
+    addTraffic(byService.at(destination, port, protocol), each);
+    if (!isOutward(integer(of.kind, row))) continue;
+    addTraffic(byDestination.at(destination), each);
+    const place = byDestination.placeOf(destination);
+    firstMs[place] = Math.min(firstMs[place] ?? Number.POSITIVE_INFINITY, of.start[row] as number);
   }
   const ip = ipsOf(block);
-  for (const [index, each] of byAddress)
-    tallies.talkers.set(ip(index), { traffic: each, detail: { name: names(index) } });
-  for (const [index, each] of byProcess) {
+  const names = namesOf(block);
+  for (const index of byAddress.keys)
+    tallies.talkers.set(ip(index), { traffic: byAddress.at(index), detail: { name: names(index) } });
+  for (const index of byProcess.keys) {
     const { comm, unit, container } = block.processes[index] as FlowProcess;
     const key = JSON.stringify([comm, unit, container]);
     const known = tallies.processes.get(key);
-    if (known === undefined) tallies.processes.set(key, { traffic: each, detail: { comm, unit, container } });
-    else addTraffic(known.traffic, each);
+    const traffic = byProcess.at(index);
+    if (known === undefined) tallies.processes.set(key, { traffic, detail: { comm, unit, container } });
+    else addTraffic(known.traffic, traffic);
   }
-  for (const [key, each] of byService) {
-    const protocol = protocolName(key % 256);
-    const port = Math.floor(key / 256) % 65_536;
-    const address = Math.floor(key / 2 ** 24);
-    const detail = { ip: ip(address), port, protocol, name: names(address) };
-    tallies.services.set(serviceKey(detail), { traffic: each, detail });
+  for (const { address, port, protocol, traffic } of byService.all()) {
+    const detail = { ip: ip(address), port, protocol: protocolName(protocol), name: names(address) };
+    tallies.services.set(serviceKey(detail), { traffic, detail });
   }
-  for (const [index, each] of byDestination)
+  for (const [place, index] of byDestination.keys.entries())
     tallies.destinations.set(ip(index), {
-      traffic: each,
-      detail: { name: names(index), firstMs: firstMs.get(index) as number },
+      traffic: byDestination.at(index),
+      detail: { name: names(index), firstMs: firstMs[place] as number },
     });
   return tallies;
+}
+
+interface Groups {
+  /** In the order in which they came. */
+  readonly keys: readonly number[];
+  /** Of a key that came. */
+  placeOf(key: number): number;
+  at(key: number): Traffic;
+}
+
+/** Sums by numbers below `most`. */
+function groups(most: number): Groups {
+  const places = new Uint32Array(most);
+  const keys: number[] = [];
+  const sums: Traffic[] = [];
+  return {
+    keys,
+    placeOf: (key) => (places[key] as number) - 1,
+    at(key) {
+      const place = places[key] as number;
+      if (place !== 0) return sums[place - 1] as Traffic;
+      const sum = { flows: 0, bytes: 0, packets: 0 };
+      places[key] = sums.push(sum);
+      keys.push(key);
+      return sum;
+    },
+  };
+}
+
+interface ServiceSum {
+  readonly address: number;
+  readonly port: number;
+  readonly protocol: number;
+  readonly traffic: Traffic;
+}
+
+/** Sums by service. With a map a protocol, address and port mostly are a number that V8 needs no memory for. */
+function serviceGroups() {
+  const byProtocol = new Map<number, Map<number, ServiceSum>>();
+  return {
+    at(address: number, port: number, protocol: number): Traffic {
+      let sums = byProtocol.get(protocol);
+      if (sums === undefined) {
+        sums = new Map();
+        byProtocol.set(protocol, sums);
+      }
+      const key = address * 65_536 + port;
+      let sum = sums.get(key);
+      if (sum === undefined) {
+        sum = { address, port, protocol, traffic: { flows: 0, bytes: 0, packets: 0 } };
+        sums.set(key, sum);
+      }
+      return sum.traffic;
+    },
+    all: (): ServiceSum[] => [...byProtocol.values()].flatMap((sums) => [...sums.values()]),
+  };
 }
 
 export function serviceKey({ ip, port, protocol }: Service): string {
@@ -142,11 +197,14 @@ export function addTallies(into: Tallies, from: Tallies): void {
 
 /** Of several names of an address the first one of the alphabet: the same, in whatever order they are met. */
 export function oneName<T extends Named>(before: T, next: T): T {
-  return { ...before, name: firstOf(before.name, next.name) };
+  const name = firstOf(before.name, next.name);
+  return name === before.name ? before : { ...before, name };
 }
 
 export function earlierFirst(before: Destination, next: Destination): Destination {
-  return { name: firstOf(before.name, next.name), firstMs: Math.min(before.firstMs, next.firstMs) };
+  const name = firstOf(before.name, next.name);
+  if (name === before.name && before.firstMs <= next.firstMs) return before;
+  return { name, firstMs: Math.min(before.firstMs, next.firstMs) };
 }
 
 function firstOf(a: string | null, b: string | null): string | null {
@@ -159,14 +217,14 @@ function merge<Detail>(
   from: ReadonlyMap<string, Tally<Detail>>,
   join: (before: Detail, next: Detail) => Detail,
 ): void {
-  for (const [key, { traffic, detail }] of from) {
+  from.forEach(({ traffic, detail }, key) => {
     const known = into.get(key);
     if (known === undefined) into.set(key, { traffic: { ...traffic }, detail });
     else {
       addTraffic(known.traffic, traffic);
       known.detail = join(known.detail, detail);
     }
-  }
+  });
 }
 
 /** Opened by this host to another, or passed on. */
@@ -175,37 +233,49 @@ function isOutward(kind: number): boolean {
   return place === "forwarded" || (place === "local" && kind >>> 24 === 1);
 }
 
-/** What each row adds to what the row of its flow before it had told. */
-function deltas(block: Block, sinceMs: number, untilMs: number, isCounted: (row: number) => boolean) {
-  const ends = block.column(column.end);
-  const at = (name: "Packets" | "Bytes") =>
-    [
-      block.column(column[`sent${name}`]),
-      block.column(column[`received${name}`]),
-      block.column(column[`earlierSent${name}`]),
-      block.column(column[`earlierReceived${name}`]),
-    ] as const;
-  const [packets, bytes] = [at("Packets"), at("Bytes")];
-  const rows: number[] = [];
-  const traffic: Traffic[] = [];
-  for (let row = 0; row < block.count; row++) {
-    const end = ends[row] as number;
-    if (end < sinceMs || end >= untilMs || !isCounted(row)) continue;
-    const value = ([sent, received, earlierSent, earlierReceived]: typeof packets): number =>
-      (sent[row] as number) +
-      (received[row] as number) -
-      (earlierSent[row] as number) -
-      (earlierReceived[row] as number);
-    const isFirst = (packets[2][row] as number) + (packets[3][row] as number) === 0;
-    rows.push(row);
-    // A counter that fell would be another flow's; nothing is taken from a sum.
-    traffic.push({
-      flows: isFirst ? 1 : 0,
-      bytes: Math.max(0, value(bytes)),
-      packets: Math.max(0, value(packets)),
-    });
-  }
-  return { rows, traffic };
+type SummedColumns = Readonly<Record<(typeof summed)[number], Float64Array>>;
+
+const summed = [
+  "kind",
+  "start",
+  "end",
+  "source",
+  "destination",
+  "destinationPort",
+  "protocol",
+  "process",
+  "peerProcess",
+  "sentPackets",
+  "receivedPackets",
+  "sentBytes",
+  "receivedBytes",
+  "earlierSentPackets",
+  "earlierReceivedPackets",
+  "earlierSentBytes",
+  "earlierReceivedBytes",
+] as const;
+
+function columnsOf(block: Block): SummedColumns {
+  return Object.fromEntries(summed.map((name) => [name, block.column(column[name])])) as SummedColumns;
+}
+
+/** What is a small number in any block. */
+function integer(values: Float64Array, row: number): number {
+  return (values[row] as number) | 0;
+}
+
+/**
+ * What a row adds to what the row of its flow before it had told. A counter that fell would be another flow's: nothing
+ * is taken from a sum.
+ */
+function deltaOf(of: SummedColumns, row: number, into: Traffic): void {
+  const packets = (of.sentPackets[row] as number) + (of.receivedPackets[row] as number);
+  const earlierPackets = (of.earlierSentPackets[row] as number) + (of.earlierReceivedPackets[row] as number);
+  const bytes = (of.sentBytes[row] as number) + (of.receivedBytes[row] as number);
+  const earlierBytes = (of.earlierSentBytes[row] as number) + (of.earlierReceivedBytes[row] as number);
+  into.flows = earlierPackets === 0 ? 1 : 0;
+  into.packets = Math.max(0, packets - earlierPackets);
+  into.bytes = Math.max(0, bytes - earlierBytes);
 }
 
 /** Address of a block → a name that one of its rows gives it. */
@@ -217,9 +287,11 @@ function namesOf(block: Block): (address: number) => string | null {
   ] as const) {
     const [addressOf, textOf] = [block.column(addresses), block.column(texts)];
     for (let row = 0; row < block.count; row++) {
-      const [address, text] = [addressOf[row] as number, textOf[row] as number];
+      const text = integer(textOf, row);
+      if (text === 0) continue;
+      const address = integer(addressOf, row);
       const known = names[address] as number;
-      if (text === 0 || text === known) continue;
+      if (text === known) continue;
       if (known === 0 || (block.strings[text] as string) < (block.strings[known] as string))
         names[address] = text;
     }
@@ -245,10 +317,4 @@ export function addTraffic(into: Traffic, { flows, bytes, packets }: Traffic): v
   into.flows += flows;
   into.bytes += bytes;
   into.packets += packets;
-}
-
-function addAt(into: Map<number, Traffic>, key: number, each: Traffic): void {
-  const known = into.get(key);
-  if (known === undefined) into.set(key, { ...each });
-  else addTraffic(known, each);
 }
