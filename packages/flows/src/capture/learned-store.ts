@@ -71,8 +71,9 @@ export function createLearnedStore(capacity: number): LearnedStore {
     clear(slot) {
       const base = at(slot);
       if (words[base] !== 0) serverNames.delete(slot);
-      words.fill(0, base, base + LEARNED_WORDS);
-      isOpeners[slot] = 0;
+      // Only what was written: of most flows nothing is learned, and their pages are not to become resident for it.
+      for (let index = base; index < base + LEARNED_WORDS; index++) if (words[index] !== 0) words[index] = 0;
+      if (isOpeners[slot] !== 0) isOpeners[slot] = 0;
     },
     setApplication(slot, application) {
       const index = at(slot) + APPLICATION;
