@@ -38,6 +38,8 @@ export function createWindow(emitter: Emitter): FlowWindow {
   const segments: Segment[] = [];
   const held: Held[] = [];
   let heldCount = 0;
+  /** Words of a batch that nobody came to read, for one to come: in a flood most are. */
+  let spare: Uint32Array | undefined;
   let next = 0;
   let seen = 0;
 
@@ -103,13 +105,15 @@ export function createWindow(emitter: Emitter): FlowWindow {
 
   return {
     append(records, events) {
-      const waiting = hold(records, events);
+      const waiting = hold(records, events, spare);
       if (waiting.count === 0) return;
+      if (waiting.records.words.buffer === spare?.buffer) spare = undefined;
       seen += waiting.seen;
       held.push(waiting);
       heldCount += waiting.count;
       while (heldCount - (held[0]?.count ?? 0) >= CAPACITY) {
-        const { count, skipped } = held.shift() as Held;
+        const { records: gone, count, skipped } = held.shift() as Held;
+        spare = gone.words;
         heldCount -= count;
         leaveOut(count + skipped);
       }
@@ -159,15 +163,22 @@ interface Held {
   readonly seen: number;
 }
 
-/** Of a batch that is more than the window the end is enough. */
-function hold({ batch, words, doubles }: RecordReader, events: readonly FlowEvent[]): Held {
+/** Of a batch that is more than the window the end is enough. @param spare memory for it, where that is large enough. */
+function hold(
+  { batch, words, doubles }: RecordReader,
+  events: readonly FlowEvent[],
+  spare: Uint32Array | undefined,
+): Held {
   let kept = 0;
   for (const event of events) kept += flowsInEvent(event);
   let from = batch.count;
   while (from > 0 && kept < CAPACITY) kept += bitCount(sightingsOf(words, doubles, --from));
   let skipped = 0;
   for (let index = 0; index < from; index++) skipped += bitCount(sightingsOf(words, doubles, index));
-  const copy = words.slice(from * RECORD_WORDS, batch.count * RECORD_WORDS);
+  const all = words.subarray(from * RECORD_WORDS, batch.count * RECORD_WORDS);
+  const isEnough = spare !== undefined && spare.length >= all.length && spare.length < 2 * all.length;
+  const copy = isEnough ? spare.subarray(0, all.length) : new Uint32Array(all.length);
+  copy.set(all);
   return {
     records: readBatch({ ...batch, words: copy, count: batch.count - from }),
     events,
