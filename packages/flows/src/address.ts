@@ -2,8 +2,9 @@
 
 const mappedPrefix = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] as const;
 
-export function isMappedIPv4(bytes: Uint8Array): boolean {
-  for (let index = 0; index < 12; index++) if (bytes[index] !== mappedPrefix[index]) return false;
+/** @param at where its 16 bytes begin. */
+export function isMappedIPv4(bytes: Uint8Array, at = 0): boolean {
+  for (let index = 0; index < 12; index++) if (bytes[at + index] !== mappedPrefix[index]) return false;
   return true;
 }
 

@@ -96,12 +96,29 @@ export type Columns = readonly Float64Array[];
 /** Rows of a block in the making. */
 export interface Rows {
   readonly columns: Columns;
+  /** 1 for each column that ever held anything but 0: most hosts' flows leave half of them, and the memory, alone. */
+  readonly used: Uint8Array;
   readonly capacity: number;
   count: number;
 }
 
+/** Doubles between columns: were they a power of two apart, a row would lie in few lines of the processor's cache. */
+const PADDING = 24;
+
 export function createRows(capacity: number): Rows {
-  return { columns: columnNames.map(() => new Float64Array(capacity)), capacity, count: 0 };
+  const stride = capacity + PADDING;
+  const all = new ArrayBuffer(8 * stride * columnNames.length);
+  const columns = columnNames.map((_, index) => new Float64Array(all, 8 * stride * index, capacity));
+  return { columns, used: new Uint8Array(columns.length), capacity, count: 0 };
+}
+
+/** One value of a row. */
+export function setValue({ columns, used }: Rows, index: number, row: number, value: number): void {
+  if (used[index] === 0) {
+    if (value === 0) return;
+    used[index] = 1;
+  }
+  (columns[index] as Float64Array)[row] = value;
 }
 
 /** Words that are columns as they are. */
@@ -160,42 +177,41 @@ export function setRow(
   index: number,
   into: Dictionaries,
 ): void {
-  const { columns } = rows;
   const { words, doubles } = reader;
   const base = index * RECORD_WORDS;
   // By index and without a helper: a closure or an iterator here is a kilobyte of garbage a flow.
   for (let part = 0; part < plain.length; part++) {
     const pair = plain[part] as readonly [number, number];
-    (columns[pair[0]] as Float64Array)[row] = words[base + pair[1]] as number;
+    setValue(rows, pair[0], row, words[base + pair[1]] as number);
   }
   for (let part = 0; part < strings.length; part++) {
     const pair = strings[part] as readonly [number, number];
-    (columns[pair[0]] as Float64Array)[row] = into.string(words[base + pair[1]] as number);
+    setValue(rows, pair[0], row, into.string(words[base + pair[1]] as number));
   }
   for (let part = 0; part < counters.length; part++) {
     const pair = counters[part] as readonly [number, number];
-    (columns[pair[0]] as Float64Array)[row] = whole(doubles[(base + pair[1]) / 2] as number);
+    setValue(rows, pair[0], row, whole(doubles[(base + pair[1]) / 2] as number));
   }
   const ports = words[base + recordWord.ports] as number;
   const high = words[base + recordWord.cookie + 1] as number;
-  (columns[column.id] as Float64Array)[row] = whole(doubles[(base + recordWord.idF64) / 2] as number);
+  setValue(rows, column.id, row, whole(doubles[(base + recordWord.idF64) / 2] as number));
   // What a flow shows is whole milliseconds.
-  (columns[column.start] as Float64Array)[row] = whole(doubles[(base + recordWord.startF64) / 2] as number);
-  (columns[column.end] as Float64Array)[row] = whole(doubles[(base + recordWord.endF64) / 2] as number);
-  (columns[column.sourcePort] as Float64Array)[row] = ports & 0xffff;
-  (columns[column.destinationPort] as Float64Array)[row] = ports >>> 16;
-  (columns[column.source] as Float64Array)[row] = into.address(words, base + recordWord.source);
-  (columns[column.destination] as Float64Array)[row] = into.address(words, base + recordWord.destination);
-  (columns[column.cookie] as Float64Array)[row] =
-    (high & COOKIE_HIGH) * 2 ** 32 + (words[base + recordWord.cookie] as number);
-  (columns[column.cookieTop] as Float64Array)[row] = high >>> COOKIE_HIGH_BITS;
-  (columns[column.process] as Float64Array)[row] = into.process(words[base + recordWord.process] as number);
-  (columns[column.peerProcess] as Float64Array)[row] = into.process(
-    words[base + recordWord.peerProcess] as number,
+  setValue(rows, column.start, row, whole(doubles[(base + recordWord.startF64) / 2] as number));
+  setValue(rows, column.end, row, whole(doubles[(base + recordWord.endF64) / 2] as number));
+  setValue(rows, column.sourcePort, row, ports & 0xffff);
+  setValue(rows, column.destinationPort, row, ports >>> 16);
+  setValue(rows, column.source, row, into.address(words, base + recordWord.source));
+  setValue(rows, column.destination, row, into.address(words, base + recordWord.destination));
+  setValue(
+    rows,
+    column.cookie,
+    row,
+    (high & COOKIE_HIGH) * 2 ** 32 + (words[base + recordWord.cookie] as number),
   );
-  (columns[column.translation] as Float64Array)[row] = into.translation(
-    words[base + recordWord.translation] as number,
-  );
+  setValue(rows, column.cookieTop, row, high >>> COOKIE_HIGH_BITS);
+  setValue(rows, column.process, row, into.process(words[base + recordWord.process] as number));
+  setValue(rows, column.peerProcess, row, into.process(words[base + recordWord.peerProcess] as number));
+  setValue(rows, column.translation, row, into.translation(words[base + recordWord.translation] as number));
 }
 
 /** Nothing that a column cannot hold: a clock before 1970 becomes 1970. */
@@ -234,5 +250,6 @@ export function rowToRecord(
 /** Copies a row, as it is, into other rows that share its dictionaries. */
 export function copyRow(from: Rows, row: number, to: Rows, at: number): void {
   for (let index = 0; index < from.columns.length; index++)
-    (to.columns[index] as Float64Array)[at] = (from.columns[index] as Float64Array)[row] as number;
+    if (from.used[index] === 1 || to.used[index] === 1)
+      setValue(to, index, at, (from.columns[index] as Float64Array)[row] as number);
 }

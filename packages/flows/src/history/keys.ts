@@ -28,12 +28,16 @@ import {
   unitKey,
   verdictKey,
 } from "./sketch.ts";
+import { createSketchKeys, type SketchKeys } from "./sketch-keys.ts";
 
 /** Bits of 128; IPv4 is ::ffff:a.b.c.d. A longer prefix is looked for by this one. */
 const prefixBits = { ipv4: 112, ipv6: 48 } as const;
 
 /** Those that a sketch tells. */
 const judged = [verdicts.indexOf("audit"), verdicts.indexOf("dropped")];
+
+/** A bit for each service port, and for those that are none. */
+const PORT_WORDS = 65_536 / 32;
 
 /** Indexes into dictionaries that a block needs. */
 interface Used {
@@ -43,58 +47,77 @@ interface Used {
 }
 
 /** Of rows `from` to `to`, for a sketch of the second form. */
-export function keysOfRows(rows: Rows, from: number, to: number, used: Used, all: Dictionaries): SketchKey[] {
-  const keys = addressKeys(used.addresses, all);
-  for (const index of used.strings) keys.push(...nameKeys(all.strings[index] as string));
+export function keysOfRows(rows: Rows, from: number, to: number, used: Used, all: Dictionaries): SketchKeys {
+  const keys = createSketchKeys();
+  addAddresses(keys, used.addresses, all);
+  for (const index of used.strings) for (const key of nameKeys(all.strings[index] as string)) keys.add(key);
   for (const index of used.processes) {
     const process = all.processes[index];
-    if (process != null) keys.push(...processKeys(process));
+    if (process != null) for (const key of processKeys(process)) keys.add(key);
   }
-  keys.push(...serviceKeys(rows, from, to));
+  addServices(keys, rows, from, to);
   const drops = rows.columns[column.drops] as Float64Array;
-  if (drops.subarray(from, to).some((count) => count > 0)) keys.push(droppedKey);
-  const kinds = (rows.columns[column.kind] as Float64Array).subarray(from, to);
-  for (const verdict of judged)
-    if (kinds.some((kind) => verdictOf(kind) === verdict)) keys.push(verdictKey(verdict));
+  const kinds = rows.columns[column.kind] as Float64Array;
+  let hasDrops = false;
+  const hasVerdict = judged.map(() => false);
+  for (let row = from; row < to; row++) {
+    hasDrops ||= (drops[row] as number) > 0;
+    const which = judged.indexOf(verdictOf(kinds[row] as number));
+    if (which >= 0) hasVerdict[which] = true;
+  }
+  if (hasDrops) keys.add(droppedKey);
+  for (const [which, verdict] of judged.entries()) if (hasVerdict[which]) keys.add(verdictKey(verdict));
   return keys;
 }
 
-function addressKeys(indexes: readonly number[], all: Dictionaries): SketchKey[] {
+function addAddresses(keys: SketchKeys, indexes: readonly number[], all: Dictionaries): void {
   const bytes = new Uint8Array(all.addresses.words.buffer);
-  const keys: SketchKey[] = [];
   /** Where the prefix is already a key. */
   const isKnown = new Set<number>();
   for (const index of indexes) {
-    const address = bytes.subarray(16 * index, 16 * index + 16);
-    keys.push(addressKey(address));
-    const isV4 = isMappedIPv4(address);
+    const at = 16 * index;
+    keys.address(bytes, at);
+    const isV4 = isMappedIPv4(bytes, at);
     let prefix = isV4 ? 1 : 0;
-    for (let byte = isV4 ? 12 : 0; byte < (isV4 ? 14 : 6); byte++)
-      prefix = prefix * 256 + (address[byte] as number);
+    for (let byte = at + (isV4 ? 12 : 0); byte < at + (isV4 ? 14 : 6); byte++)
+      prefix = prefix * 256 + (bytes[byte] as number);
     // 48 bits, and those of IPv4 apart.
     const place = isV4 ? -prefix : prefix;
     if (isKnown.has(place)) continue;
     isKnown.add(place);
-    keys.push(prefixKey(address, isV4 ? prefixBits.ipv4 : prefixBits.ipv6));
+    keys.prefix(bytes, at, isV4 ? prefixBits.ipv4 : prefixBits.ipv6);
   }
-  return keys;
 }
 
-function serviceKeys({ columns }: Rows, from: number, to: number): SketchKey[] {
+/** Of others than service ports there would be thousands. */
+function addServices(keys: SketchKeys, { columns }: Rows, from: number, to: number): void {
   const protocols = columns[column.protocol] as Float64Array;
-  const services = new Set<number>();
+  /** By protocol, a bit a port; and the ports of all. */
+  const known: (Uint32Array | undefined)[] = [];
+  const knownPorts = new Uint32Array(PORT_WORDS);
   for (const ports of [columns[column.sourcePort], columns[column.destinationPort]] as const)
     for (let row = from; row < to; row++) {
+      const protocol = (protocols[row] as number) & 0xff;
       const port = (ports as Float64Array)[row] as number;
-      // Of others there would be thousands.
-      services.add(((protocols[row] as number) & 0xff) * 65_536 + (isServicePort(port) ? port : 0));
+      let ofProtocol = known[protocol];
+      if (ofProtocol === undefined) {
+        ofProtocol = new Uint32Array(PORT_WORDS);
+        known[protocol] = ofProtocol;
+        keys.add(protocolKey(protocol));
+      }
+      if (!isServicePort(port) || !isNew(ofProtocol, port)) continue;
+      keys.service(protocol, port);
+      if (isNew(knownPorts, port)) keys.port(port);
     }
-  return [...services].flatMap((service) => {
-    const [protocol, port] = [Math.floor(service / 65_536), service % 65_536];
-    return [protocolKey(protocol), portKey(port), serviceKey(protocol, port)].filter(
-      (key) => key !== undefined,
-    );
-  });
+}
+
+/** Whether the bit was clear; it is set then. */
+function isNew(bits: Uint32Array, index: number): boolean {
+  const before = bits[index >>> 5] as number;
+  const bit = 1 << (index & 31);
+  if ((before & bit) !== 0) return false;
+  bits[index >>> 5] = before | bit;
+  return true;
 }
 
 /** What a sketch must have, where a row matches. @throws X0_FLOWS_INVALID_FILTER */

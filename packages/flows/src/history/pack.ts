@@ -18,25 +18,55 @@ import { planesFor, writePlanes } from "./planes.ts";
 import { relatives } from "./relative.ts";
 import { sketchOf } from "./sketch.ts";
 
+/** Memory to pack blocks in, one after the other. */
+export interface PackRoom {
+  readonly values: Float64Array;
+  readonly scratch: Float64Array;
+  readonly planes: Uint8Array;
+}
+
+/** @param rows of a block at most. */
+export function createPackRoom(rows: number): PackRoom {
+  const mostColumns = Math.max(...columnGroups.map(({ length }) => length));
+  return {
+    values: new Float64Array(rows),
+    scratch: new Float64Array(rows),
+    planes: new Uint8Array(MOST_PLANES * rows * mostColumns),
+  };
+}
+
+/** Of a column: values are below 2^53. */
+const MOST_PLANES = 7;
+
 /** Packs rows `from` to `to`. O(rows × columns) */
-export function packBlock(rows: Rows, from: number, to: number, all: Dictionaries): PackedBlock {
+export function packBlock(
+  rows: Rows,
+  from: number,
+  to: number,
+  all: Dictionaries,
+  room: PackRoom = createPackRoom(to - from),
+): PackedBlock {
   const count = to - from;
   const used = localDictionaries(all);
   const columns: ColumnShape[] = [];
-  const values = new Float64Array(count);
-  const scratch = new Float64Array(count);
+  const values = room.values.subarray(0, count);
+  const scratch = room.scratch.subarray(0, count);
   const groups = columnGroups.map((group) => {
-    const planes = group.map((index) => {
-      values.set((rows.columns[index] as Float64Array).subarray(from, to));
+    let size = 0;
+    for (const index of group) {
       const dictionary = dictionaryOf.get(index);
+      if (rows.used[index] === 0 && dictionary !== "addresses") {
+        columns[index] = [0, 0, form.values];
+        continue;
+      }
+      values.set((rows.columns[index] as Float64Array).subarray(from, to));
       if (dictionary !== undefined) used[dictionary].take(values);
       const { shape, stored } = shapeOf(index, values, scratch, rows, from);
       columns[index] = shape;
-      const bytes = new Uint8Array(shape[0] * count);
-      writePlanes(stored, count, shape[0], bytes, 0);
-      return bytes;
-    });
-    return compress(Buffer.concat(planes));
+      writePlanes(stored, count, shape[0], room.planes, size);
+      size += shape[0] * count;
+    }
+    return compress(room.planes.subarray(0, size));
   });
   const [cold] = groups.splice(-1) as [Uint8Array];
   const dictionaries = [
@@ -148,9 +178,11 @@ function range(values: Float64Array, from: number, to: number): [least: number, 
 function transposed(words: Uint32Array, indexes: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   const planes = new Uint8Array(16 * indexes.length);
-  for (const [at, index] of indexes.entries())
+  for (let at = 0; at < indexes.length; at++) {
+    const index = indexes[at] as number;
     for (let byte = 0; byte < 16; byte++)
       planes[byte * indexes.length + at] = bytes[16 * index + byte] as number;
+  }
   return planes;
 }
 

@@ -8,12 +8,12 @@ import { column, copyRow, createRows, type Rows, setRow } from "./columns.ts";
 import { createDictionaries, type Dictionaries } from "./dictionaries.ts";
 import type { BlockKind } from "./file.ts";
 import { createOpenFlows, type OpenFlows } from "./open-flows.ts";
-import { packBlock } from "./pack.ts";
+import { createPackRoom, packBlock } from "./pack.ts";
 import { ended, recordsOf } from "./rows.ts";
 import type { Store, StoreWriter } from "./store.ts";
 import { createYoung, type Young } from "./young.ts";
 
-/** Flows that began in the last seconds: a flood of more is written as it comes. */
+/** Flows that began in the last seconds: what a flood brings beyond is written as it comes. */
 const MOST_YOUNG = 16_384;
 /** How often all open flows get a row anew, so that after a crash no more than this has to be looked through. */
 const CHECKPOINT_MS = 600_000;
@@ -65,6 +65,7 @@ interface OwnPile extends Pile {
 
 export function createRecorder(store: Store, { run, flushMs, maxFlows, sealed }: RecorderOptions): Recorder {
   const dictionaries = createDictionaries();
+  const room = createPackRoom(BLOCK_ROWS);
   const young = createYoung(MOST_YOUNG);
   const open = createOpenFlows(maxFlows);
   const pile = (kind: BlockKind): OwnPile => ({
@@ -92,7 +93,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows, sealed }:
   /** All of a pile in one block, instead of the small ones. */
   const seal = (each: OwnPile): void => {
     if (each.rows.count === 0) return;
-    const block = packBlock(each.rows, 0, each.rows.count, dictionaries);
+    const block = packBlock(each.rows, 0, each.rows.count, dictionaries, room);
     store.write((writer) => {
       for (const tail of each.tails) writer.remove(tail);
       writer.put({ number: each.number, kind: each.kind, run }, block);
@@ -159,9 +160,8 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows, sealed }:
       return true;
     }
     if (young.update(id, reader, index, dictionaries)) return true;
-    if (change === "start" && open.blockOf(id) === undefined) {
-      if (young.isFull) young.leave(monotonicMs, settle);
-      if (young.isFull) return false;
+    // Those that find no room among the young are written as they come.
+    if (change === "start" && !young.isFull && open.blockOf(id) === undefined) {
       young.add(reader, index, dictionaries, monotonicMs);
       return true;
     }
@@ -262,7 +262,7 @@ export function createRecorder(store: Store, { run, flushMs, maxFlows, sealed }:
         .map((each) => ({
           each,
           number: store.nextNumber(),
-          block: packBlock(each.rows, each.written, each.rows.count, dictionaries),
+          block: packBlock(each.rows, each.written, each.rows.count, dictionaries, room),
         }));
       store.write((writer) => {
         for (const { each, number, block } of packed) writer.put({ number, kind: each.kind, run }, block);

@@ -5,9 +5,14 @@
  */
 import { crc32 } from "node:zlib";
 import type { FlowProcess } from "../flow.ts";
+import type { SketchKeys } from "./sketch-keys.ts";
 
 const BITS_A_KEY = 10;
 const CHECKSUM_BYTES = 4;
+
+/** How each of the two hashes begins. */
+export const FIRST_A = 0x811c9dc5;
+export const FIRST_B = 0x9e3779b9;
 
 /** Which keys a sketch has (see `keys.ts`), and how many bits each sets. A file says which of its sketches are which. */
 const hashesOf = { 1: 4, 2: 5 } as const;
@@ -104,15 +109,17 @@ export interface Sketch {
 }
 
 /** Its checksum stands behind it: a damaged one would hide what is there. */
-export function sketchOf(keys: readonly SketchKey[]): Uint8Array {
-  const bytes = new Uint8Array(Math.max(8, Math.ceil((keys.length * BITS_A_KEY) / 8)) + CHECKSUM_BYTES);
+export function sketchOf({ words, count }: Pick<SketchKeys, "words" | "count">): Uint8Array {
+  const bytes = new Uint8Array(Math.max(8, Math.ceil((count * BITS_A_KEY) / 8)) + CHECKSUM_BYTES);
   const sketch = bytes.subarray(0, -CHECKSUM_BYTES);
   const bits = sketch.length * 8;
-  for (const [a, b] of keys)
+  for (let key = 0; key < count; key++) {
+    const [a, b] = [words[2 * key] as number, words[2 * key + 1] as number];
     for (let hash = 0; hash < hashesOf[SKETCH_FORM]; hash++) {
       const bit = ((a + Math.imul(hash, b)) >>> 0) % bits;
       sketch[bit >> 3] = (sketch[bit >> 3] as number) | (1 << (bit & 7));
     }
+  }
   new DataView(bytes.buffer).setUint32(sketch.length, crc32(sketch));
   return bytes;
 }
@@ -142,11 +149,20 @@ function textKey(kind: string, text: string): SketchKey {
 }
 
 function seeds(kind: string): [number, number] {
-  return mixed(0x811c9dc5, 0x9e3779b9, kind.charCodeAt(0));
+  return mixed(FIRST_A, FIRST_B, kind.charCodeAt(0));
 }
 
 function mixed(a: number, b: number, value: number): [number, number] {
-  const low = Math.imul(a ^ value, 0x01000193);
-  const high = Math.imul(b ^ value, 0x85ebca6b);
-  return [low ^ (low >>> 15), high ^ (high >>> 13)];
+  return [mixedA(a, value), mixedB(b, value)];
+}
+
+/** How each of the two hashes takes the next value in. */
+export function mixedA(hash: number, value: number): number {
+  const product = Math.imul(hash ^ value, 0x01000193);
+  return product ^ (product >>> 15);
+}
+
+export function mixedB(hash: number, value: number): number {
+  const product = Math.imul(hash ^ value, 0x85ebca6b);
+  return product ^ (product >>> 13);
 }

@@ -4,7 +4,7 @@
  */
 import { createIdIndex } from "../capture/id-index.ts";
 import { RECORD_WORDS, type RecordReader, recordWord } from "../recording/record.ts";
-import { column, copyRow, createRows, earlierColumns, type Rows, setRow } from "./columns.ts";
+import { column, copyRow, createRows, earlierColumns, type Rows, setRow, setValue } from "./columns.ts";
 import type { Dictionaries } from "./dictionaries.ts";
 
 export interface Young {
@@ -113,8 +113,5 @@ function valueAt({ columns }: Rows, at: number, row: number): number {
 /** The row stands for one more, which will not be written: it adds to sums what that one did, too. */
 function addTold(rows: Rows, row: number, told: readonly number[]): void {
   for (const [index, [earlier]] of earlierColumns.entries())
-    (rows.columns[earlier] as Float64Array)[row] = Math.max(
-      0,
-      valueAt(rows, earlier, row) - (told[index] as number),
-    );
+    setValue(rows, earlier, row, Math.max(0, valueAt(rows, earlier, row) - (told[index] as number)));
 }
