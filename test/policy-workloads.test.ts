@@ -1,93 +1,132 @@
-/** Policies of systemd units: told by the cgroup of a socket, also when a unit starts again. */
+/** Policies of systemd units: told by the cgroup of a socket, also when a unit starts again, and at both ends. */
 import { mkdirSync, rmdirSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import {
-  connect,
-  createCgroup,
-  createNamespace,
-  type Place,
-  requireKernel,
-  runX0,
-  start,
-  startAgent,
-} from "./lab/index.ts";
+import { createCgroup, type Pair, type Place, pair, requireKernel } from "./lab/index.ts";
+import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
+import { sharedHosts } from "./policy/hosts.ts";
+import { openSockets, type Sockets } from "./policy/sockets.ts";
 
-const settings = ["flows.hubble_listen=off", "flows.hubble_relay_listen=off"];
+const web = `web-${process.pid}.service`;
+const app = `app-${process.pid}.service`;
 
-beforeEach((context) => requireKernel(context, "netns", "bpf", "btf", "cgroup2"));
+interface Hosts extends AsyncDisposable {
+  readonly net: Pair;
+  readonly guarded: Guarded;
+  readonly client: Sockets;
+  /** On the host that is guarded: of no unit, and of one. */
+  readonly other: Sockets;
+  readonly app: Sockets;
+  /** Starts the unit `web`, whose cgroup goes with it, as systemd does. */
+  startWeb(): Promise<Sockets>;
+}
 
-test("a unit is reached where its policy allows it, other processes as before", {
-  timeout: 90_000,
-}, async () => {
-  await using client = await createNamespace();
-  await using server = await createNamespace();
-  const [left, right] = await connect(client, server);
-  await using slice = createCgroup();
-  const unit = `web-${process.pid}.service`;
-  const folder = join(slice.path, unit);
-  mkdirSync(folder);
-  const inUnit: Place = { enter: (command) => within(folder, command) };
-  await using agent = await startAgent({ places: server, settings });
-  const x0 = (...argv: string[]) =>
-    runX0(["policy", ...argv, "--data-dir", agent.folder], { places: server });
-  const file = join(agent.folder, "policy.yaml");
-  await writeFile(file, policy(unit, left.ipv4));
-  const reaches = async (port: number): Promise<boolean> => {
-    const { stdout } = await client
-      .exec(["sh", "-c", `timeout 3 ${connectTo(right.ipv4, port)}; echo $?`])
-      .then((text) => ({ stdout: text }));
-    return stdout.trim().endsWith("0");
-  };
-  try {
-    {
-      await using ofUnit = await start(listenOn(8080, 9090), /listening/, { places: [server, inUnit] });
-      await using other = await start(listenOn(9091), /listening/, { places: server });
-      expect([await reaches(8080), await reaches(9090), await reaches(9091)]).toEqual([true, true, true]);
-      expect(await x0("apply", file)).toMatchObject({ code: 0 });
-      expect([await reaches(8080), await reaches(9090), await reaches(9091)]).toEqual([true, false, true]);
-      const list = await x0("list");
-      expect(list.stdout).toContain("1 workload");
-      await ofUnit.stop();
-      await other.stop();
-    }
-    // As systemd does: the cgroup goes with the unit, and a new one of the same path comes.
-    rmdirSync(folder);
+async function openHosts(): Promise<Hosts> {
+  await using stack = new AsyncDisposableStack();
+  const net = stack.use(await pair());
+  const slice = stack.use(createCgroup());
+  const startIn = async (unit: string): Promise<Sockets> => {
+    const folder = join(slice.path, unit);
     mkdirSync(folder);
-    await using again = await start(listenOn(8080, 9090), /listening/, { places: [server, inUnit] });
-    expect([await reaches(9090), await reaches(8080)]).toEqual([false, true]);
-    // The verdict is in the flow's next report.
-    await expect
-      .poll(async () => (await x0("show", "web", "-o", "json")).stdout, { timeout: 20_000 })
-      .toContain('"deny"');
-    await again.stop();
-  } finally {
-    rmdirSync(folder);
+    const inside: Place = {
+      enter: (command) => ["sh", "-c", 'echo $$ >"$0" && exec "$@"', `${folder}/cgroup.procs`, ...command],
+    };
+    const sockets = await openSockets([net.server, inside]);
+    return {
+      ...sockets,
+      async [Symbol.asyncDispose]() {
+        await sockets[Symbol.asyncDispose]();
+        rmdirSync(folder);
+      },
+    };
+  };
+  const [client, other, inApp, guarded] = await Promise.all([
+    openSockets(net.client),
+    openSockets(net.server),
+    startIn(app),
+    guard(net.server, 2),
+  ]);
+  for (const one of [client, other, inApp, guarded]) stack.use(one);
+  const owned = stack.move();
+  return {
+    ...{ net, guarded, client, other, app: inApp },
+    startWeb: () => startIn(web),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+beforeEach((context) => requireKernel(context, "cgroup2"));
+const hosts = sharedHosts(openHosts);
+
+/** Resolves once the rule's flows tell that a connection came to nothing. */
+async function isDenied(from: Sockets, host: string, port: number, path: string): Promise<boolean> {
+  const { guarded } = hosts();
+  const before = await guarded.decided(path, "deny");
+  let isOpen = false;
+  from.dial("tcp", { host, port }).then(
+    () => {
+      isOpen = true;
+    },
+    () => {},
+  );
+  await guarded.decides(path, "deny", before);
+  return !isOpen;
+}
+
+test("a unit is reached where its policy allows it, other processes as before; also when it starts again", async () => {
+  const { net, guarded, client, other } = hosts();
+  const { ipv4: host } = net.right;
+  await other.listen("tcp", host, 9091);
+  {
+    await using unit = await hosts().startWeb();
+    for (const port of [8080, 9090]) await unit.listen("tcp", host, port);
+    for (const port of [8080, 9090, 9091]) await client.dial("tcp", { host, port });
+    await guarded.apply(`
+  endpointSelector: { matchLabels: { unit: ${web} } }
+  ingress: [{ fromCIDR: ["${net.left.ipv4}/32"], ${toPorts(8080).slice(2, -2)} }]`);
+    for (const port of [8080, 9091]) await client.dial("tcp", { host, port });
+    expect(await isDenied(client, host, 9090, "spec.ingress")).toBe(true);
   }
+  await using again = await hosts().startWeb();
+  for (const port of [8080, 9090]) await again.listen("tcp", host, port);
+  expect(await isDenied(client, host, 9090, "spec.ingress")).toBe(true);
+  await client.dial("tcp", { host, port: 8080 });
 });
 
-function policy(unit: string, from: string): string {
-  return `apiVersion: cilium.io/v2
-kind: CiliumClusterwideNetworkPolicy
-metadata: { name: web }
-spec:
-  endpointSelector: { matchLabels: { unit: ${unit} } }
-  ingress:
-    - fromCIDR: ["${from}/32"]
-      toPorts: [{ ports: [{ port: "8080", protocol: TCP }] }]
-`;
-}
+test("over loopback a unit knows who asks, and whom it asks", async () => {
+  const { guarded, other } = hosts();
+  const host = "127.0.0.1";
+  await using unit = await hosts().startWeb();
+  await unit.listen("tcp", host, 8080);
+  await other.listen("tcp", host, 9092);
+  const between = (subject: string, section: string, peer: string): Promise<void> =>
+    guarded.apply(
+      `
+  endpointSelector: { matchLabels: { unit: ${subject} } }
+  ${section}: [{ ${section === "ingress" ? "from" : "to"}Endpoints: [{ matchLabels: { unit: ${peer} } }] }]`,
+      { management: false },
+    );
+  await between(web, "ingress", app);
+  await hosts().app.dial("tcp", { host, port: 8080 });
+  expect(await isDenied(other, host, 8080, "spec.ingress")).toBe(true);
 
-function within(folder: string, command: readonly string[]): string[] {
-  return ["sh", "-c", `echo $$ > ${folder}/cgroup.procs && exec "$@"`, "sh", ...command];
-}
-
-function listenOn(...ports: number[]): string[] {
-  const listens = ports.map((port) => `require("node:net").createServer((s) => s.end()).listen(${port})`);
-  return [process.execPath, "-e", `${listens.join(";")};setTimeout(() => console.log("listening"), 100);`];
-}
-
-function connectTo(host: string, port: number): string {
-  return `${process.execPath} -e 'require("node:net").connect(${port}, "${host}").on("connect", () => process.exit(0)).on("error", () => process.exit(1))'`;
-}
+  await between(app, "egress", web);
+  await hosts().app.dial("tcp", { host, port: 8080 });
+  expect(await isDenied(hosts().app, host, 9092, "spec.egress")).toBe(true);
+  // What never came to a device is a flow all the same, with whose it was.
+  await expect
+    .poll(() => hosts().guarded.agent.get("/api/v1/flows?verdict=dropped&since=1h"), { timeout: 20_000 })
+    .toMatchObject({
+      flows: expect.arrayContaining([
+        expect.objectContaining({
+          ...{
+            place: "loopback",
+            direction: "egress",
+            rule: { policy: "default/test", path: "spec.egress" },
+          },
+          ...{ process: expect.objectContaining({ unit: app }) },
+          destination: expect.objectContaining({ ip: host, port: 9092 }),
+        }),
+      ]),
+    });
+});

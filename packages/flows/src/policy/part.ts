@@ -127,7 +127,8 @@ function createPolicyPart({
         names,
         compiler,
         enforcement: services.find(enforcementService),
-        world: () => worldOf(config, { addresses: hostAddresses(), workloads: workloads(), names: () => [] }),
+        world: (looksAnew) =>
+          worldOf(config, { addresses: hostAddresses(), workloads: workloads(looksAnew), names: () => [] }),
         clock,
         log,
       });

@@ -107,7 +107,8 @@ export interface RepositoryOptions {
   readonly store: PolicyStore;
   readonly names: NameStore;
   readonly enforcement: Enforcement | undefined;
-  readonly world: () => World;
+  /** Workloads are those of some seconds ago, unless they are looked for anew. */
+  readonly world: (looksAnew?: boolean) => World;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -172,7 +173,7 @@ export function createRepository(options: RepositoryOptions): Repository {
   };
   /** The set comes in parts and its rules are numbered part by part: nothing holds up this thread for long. */
   const compiledOf = async (documents: readonly StoredDocument[], management: boolean): Promise<Compiled> => {
-    world = options.world();
+    world = options.world(true);
     if (documents.length === 0) return { set: { policies: [] }, world, tables: noTables, places: [] };
     const against = world;
     const { parts: count, names: selections } = await compiler.take(documents);

@@ -1,5 +1,8 @@
 /** Tells the kernel side which cgroup is which endpoint, now and when a unit of the same path starts again. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { mapAccess, readBatches } from "../../kernel/bpf.ts";
+import { cgroupRoot } from "../../kernel/cgroups.ts";
 import { kernelError, type Libc, type Memory } from "../../kernel/libc.ts";
 import type { WorkloadPlace } from "../enforce/contract.ts";
 
@@ -19,15 +22,21 @@ export interface MembershipMaps {
   readonly workload_paths: number;
 }
 
-export function openMembership(libc: Libc, maps: MembershipMaps): Membership {
+/** @param root where the hierarchy is mounted. */
+export function openMembership(libc: Libc, maps: MembershipMaps, root = cgroupRoot()): Membership {
   const access = mapAccess(libc);
   const value = libc.allocate(4);
   const key = libc.allocate(PATH_BYTES);
   const keys = libc.allocate(BATCH * PATH_BYTES);
   const values = libc.allocate(BATCH * 4);
   const cursor = libc.allocate(8);
-  /** Writes all entries, then takes out whatever else is there: none is missing at any moment. */
-  const replace = (map: number, keyBytes: number, entries: ReadonlyMap<string, number>): void => {
+  /** Writes all entries, then takes out what nobody needs: none is missing at any moment. */
+  const replace = (
+    map: number,
+    keyBytes: number,
+    entries: ReadonlyMap<string, number>,
+    isNeeded: (bytes: string) => boolean,
+  ): void => {
     for (const [bytes, number] of entries) {
       key.bytes.set(Buffer.from(bytes, "latin1"));
       value.view.setUint32(0, number, true);
@@ -42,6 +51,7 @@ export function openMembership(libc: Libc, maps: MembershipMaps): Membership {
       }
     });
     for (const bytes of gone) {
+      if (isNeeded(bytes)) continue;
       key.bytes.set(Buffer.from(bytes, "latin1"));
       access.delete(map, key);
     }
@@ -53,12 +63,35 @@ export function openMembership(libc: Libc, maps: MembershipMaps): Membership {
         maps.workload_paths,
         PATH_BYTES,
         new Map(places.map((place) => [pathKey(place.path), numberOf(place)])),
+        () => false,
       );
-      replace(maps.workloads, 8, new Map(places.map((place) => [idKey(place.cgroup), numberOf(place)])));
+      const ids = new Map(places.map((place) => [idKey(place.cgroup), numberOf(place)]));
+      const isThere = cgroupsNow(root, places);
+      replace(maps.workloads, 8, ids, (bytes) => isThere().has(bytes));
     },
     close() {
       for (const memory of [value, key, keys, values, cursor] satisfies Memory[]) memory.free();
     },
+  };
+}
+
+/**
+ * The cgroups that the paths have by now: what started again since somebody looked was told by the kernel side, and has
+ * to stay. Of a path that is not there nothing is known: all stays until the next time.
+ */
+function cgroupsNow(
+  root: string | undefined,
+  places: readonly WorkloadPlace[],
+): () => { has(bytes: string): boolean } {
+  let found: { has(bytes: string): boolean } | undefined;
+  return () => {
+    if (found !== undefined) return found;
+    const ids = places.map(({ path }) =>
+      root === undefined ? undefined : statSync(join(root, path), { throwIfNoEntry: false })?.ino,
+    );
+    const known = new Set(ids.flatMap((id) => (id === undefined ? [] : [idKey(id)])));
+    found = ids.includes(undefined) ? { has: () => true } : known;
+    return found;
   };
 }
 

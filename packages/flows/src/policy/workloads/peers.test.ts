@@ -208,13 +208,11 @@ function openKernel(namespace: string, slice: string, folders: readonly string[]
     openGenerations(libc, maps, () => 0),
     (opened) => opened.close(),
   );
-  const membership = closing.adopt(openMembership(libc, maps), (opened) => opened.close());
+  const membership = closing.adopt(openMembership(libc, maps, "/"), (opened) => opened.close());
   membership.write(
     folders.flatMap((path, index) => {
       const endpoint = owners[index];
-      return endpoint === undefined
-        ? []
-        : [{ endpoint, path: `/${endpoint}`, cgroup: statSync(path).ino, isJudged: true }];
+      return endpoint === undefined ? [] : [{ endpoint, path, cgroup: statSync(path).ino, isJudged: true }];
     }),
   );
   const access = mapAccess(libc);

@@ -29,15 +29,15 @@ export interface WorkloadLabels {
 /** A look at the hierarchy serves so long: a known unit that starts again is met by the kernel side itself. */
 const LOOK_MS = 5000;
 
-/** The workloads of now, or of some seconds ago. */
+/** The workloads of some seconds ago, or, where they are looked for anew, of now. */
 export function watchWorkloads(
   given: readonly WorkloadLabels[],
   nowMs: () => number,
-): () => readonly Workload[] {
+): (looksAnew?: boolean) => readonly Workload[] {
   let found: readonly Workload[] = [];
   let lookedMs = Number.NEGATIVE_INFINITY;
-  return () => {
-    if (nowMs() - lookedMs < LOOK_MS && nowMs() >= lookedMs) return found;
+  return (looksAnew = false) => {
+    if (!looksAnew && nowMs() - lookedMs < LOOK_MS && nowMs() >= lookedMs) return found;
     lookedMs = nowMs();
     const latest = localWorkloads(given);
     // The same ones stay the same object: whoever compares worlds sees it at once.
