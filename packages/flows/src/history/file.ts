@@ -146,26 +146,14 @@ export function openHistoryFile(path: string): HistoryFile {
 
 function writerOf(statement: (sql: string) => StatementSync): FileWriter {
   return {
-    put({ number, kind, run }, block) {
-      statement("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)").run(
-        number,
-        blockKinds.indexOf(kind),
-        run,
-        block.count,
-        block.minStartMs,
-        block.maxStartMs,
-        block.minEndMs,
-        block.maxEndMs,
-      );
-      statement("INSERT INTO sketches VALUES (?, ?, ?)").run(number, block.sketch, SKETCH_FORM);
-      const insert = statement("INSERT INTO parts VALUES (?, ?)");
-      for (const [index, bytes] of [
-        Buffer.from(block.header),
-        block.dictionaries,
-        block.hot,
-        block.cold,
-      ].entries())
-        insert.run(4 * number + index, bytes);
+    put({ number, kind, run }, { header, sketch, dictionaries, hot, cold, ...span }) {
+      const { count, minStartMs, maxStartMs, minEndMs, maxEndMs } = span;
+      const times = [minStartMs, maxStartMs, minEndMs, maxEndMs];
+      const values = [number, blockKinds.indexOf(kind), run, count, ...times];
+      statement("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)").run(...values);
+      statement("INSERT INTO sketches VALUES (?, ?, ?)").run(number, sketch, SKETCH_FORM);
+      for (const [index, bytes] of [Buffer.from(header), dictionaries, hot, cold].entries())
+        statement("INSERT INTO parts VALUES (?, ?)").run(4 * number + index, bytes);
     },
     remove(number) {
       statement("DELETE FROM blocks WHERE number = ?").run(number);
@@ -180,17 +168,9 @@ function writerOf(statement: (sql: string) => StatementSync): FileWriter {
       return { id: Number(lastInsertRowid), blocks };
     },
     cover({ id, run, fromMs, toMs, lostPackets, lostBytes, lostEvents, uncounted, reason }) {
-      statement("INSERT OR REPLACE INTO coverage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)").run(
-        id,
-        run,
-        fromMs,
-        toMs,
-        lostPackets,
-        lostBytes,
-        lostEvents,
-        uncounted,
-        reason,
-      );
+      const lost = [lostPackets, lostBytes, lostEvents, uncounted];
+      const values = [id, run, fromMs, toMs, ...lost, reason];
+      statement("INSERT OR REPLACE INTO coverage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)").run(...values);
     },
     setMark(name, run, value) {
       statement("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)").run(name, run, value);
