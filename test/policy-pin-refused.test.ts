@@ -31,7 +31,9 @@ async function isRefused(guarded: Guarded, reason: RegExp): Promise<void> {
   expect(await applied(guarded)).toBe(stored);
 }
 
-test("a BPF file system that is missing, is read-only, or takes no more", { timeout: 90_000 }, async () => {
+test("a BPF file system that is missing, is read-only or takes no more, and devices without tcx", {
+  timeout: 180_000,
+}, async () => {
   const folder = await mkdtemp(join(tmpdir(), "x0-refused-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   await using net = await pair();
@@ -51,6 +53,12 @@ test("a BPF file system that is missing, is read-only, or takes no more", { time
     await using guarded = await guard([net.server, readOnly], 2, { folder });
     const heard = await passed.seen();
     await isRefused(guarded, /EROFS/);
+    expect(await passed.seen()).toBe(heard);
+  }
+  {
+    await using guarded = await guard(net.server, 2, { folder, settings: ["flows.attach=clsact"] });
+    const heard = await passed.seen();
+    await isRefused(guarded, /it takes tcx, and flows.attach is .*clsact/);
     expect(await passed.seen()).toBe(heard);
   }
   await using guarded = await guard(net.server, 2, { folder });

@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync, rmdirSync, statSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { messageOf } from "@x0tta6bl4/core";
+import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
 import { linkInfo } from "../../kernel/bpf.ts";
 import { type Libc, openLibc } from "../../kernel/libc.ts";
@@ -47,12 +47,20 @@ export function namesIn(folder: string): string[] {
   }
 }
 
-/** Takes away what was pinned in network namespaces that are gone, beside our own folder. @throws X0_FLOWS_POLICY_PINNED */
+/**
+ * Takes away what was pinned in network namespaces that are gone, beside our own folder. It costs memory only: where it
+ * may not be removed it stays for an agent that may.
+ */
 export function removeDead(libc: Libc, own: string): void {
   for (const name of namesIn(dirname(own))) {
     const folder = join(dirname(own), name);
     const inode = folderName.exec(name)?.[1];
-    if (folder !== own && inode !== undefined && isDead(libc, folder, inode)) removePinned(folder);
+    if (folder === own || inode === undefined) continue;
+    try {
+      if (isDead(libc, folder, inode)) removePinned(folder);
+    } catch (error) {
+      if (!(error instanceof X0Error)) throw error;
+    }
   }
 }
 
@@ -89,27 +97,29 @@ function isInhabited(inode: string): boolean {
 }
 
 function removeBelow(folder: string): number {
-  let removed = 0;
-  let entries: ReturnType<typeof readEntries>;
-  try {
-    entries = readEntries(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0;
-    throw error;
-  }
+  const entries = unlessGone(() => readdirSync(folder, { withFileTypes: true })) ?? [];
   // Maps first: cut short here, it is no whole set any more, whatever its links still do.
-  for (const entry of entries.sort((a, b) => Number(a.isDirectory()) - Number(b.isDirectory()))) {
+  entries.sort((a, b) => Number(a.isDirectory()) - Number(b.isDirectory()));
+  let removed = 0;
+  for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) removed += removeBelow(path);
-    else {
-      unlinkSync(path);
-      removed++;
-    }
+    else
+      unlessGone(() => {
+        unlinkSync(path);
+        removed++;
+      });
   }
-  rmdirSync(folder);
+  unlessGone(() => rmdirSync(folder));
   return removed;
 }
 
-function readEntries(folder: string) {
-  return readdirSync(folder, { withFileTypes: true });
+/** An agent that starts at the same time may be taking the same away. */
+function unlessGone<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return undefined;
+  }
 }
