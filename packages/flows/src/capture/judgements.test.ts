@@ -99,5 +99,6 @@ test("what a workload denies is its rule's from the first packet on, and shown",
   await send(judged, 90, 2);
   expect(judged.flows()).toMatchObject([{ verdict: "dropped", packets: { sent: 3 } }]);
   expect(judged.figures()).toEqual([{ decision: "deny", flows: 1, packets: 3 }]);
+  expect(judged.records().map(({ verdict }) => verdict)).toEqual(["forwarded", "dropped"]);
   expect(unit.heard()).toBe("");
 });

@@ -1,5 +1,6 @@
 /** A capture inside a throw-away namespace that holds policies against its packets, read in this thread. */
 import type { Namespace } from "../../../../test/lab/index.ts";
+import type { CaptureOptions } from "../capture/contract.ts";
 import type { Flow } from "../flow.ts";
 import { flowLayout } from "../generated/layout.ts";
 import { ELEMENT_WORDS, openKernelFlows } from "../kernel/flow-table.ts";
@@ -9,6 +10,7 @@ import { compile } from "../policy/compile/compile.ts";
 import { encode } from "../policy/compile/encode.ts";
 import type { RuleFigures, WorkloadPlace } from "../policy/enforce/contract.ts";
 import { clusterwide, readPolicies, smallWorld } from "../policy/testing/small-world.ts";
+import { flowOfRecord } from "../recording/record.ts";
 import { captureDefaults, observe } from "./observed.ts";
 
 export interface Judged extends Disposable {
@@ -16,6 +18,8 @@ export interface Judged extends Disposable {
   apply(spec: string, workloads?: readonly WorkloadPlace[]): void;
   /** All flows, after a read. */
   flows(): Flow[];
+  /** As they were recorded so far: their beginnings, news of them, their ends. */
+  records(): Flow[];
   /** What verdicts of rules met, as of the last read. */
   figures(): readonly Omit<RuleFigures, "id" | "bytes">[];
   /** Packets in the kernel's flows, without a read of the capture. */
@@ -23,10 +27,10 @@ export interface Judged extends Disposable {
 }
 
 /** Needs `requireKernel(…, "netns", "bpf", "btf")`. */
-export function judge(place: Namespace): Judged {
+export function judge(place: Namespace, options: Partial<CaptureOptions> = {}): Judged {
   const libc = openLibc();
   const inside = openNamespace(libc, place.path);
-  const observed = inside.run(() => observe({}));
+  const observed = inside.run(() => observe(options));
   const { enforcement, maps } = observed.capture;
   const elements = openKernelFlows(libc, maps.flows, captureDefaults.maxFlows);
   const PACKETS = flowLayout.packets / 4;
@@ -40,6 +44,13 @@ export function judge(place: Namespace): Judged {
       );
     },
     flows: () => inside.run(() => observed.flows(place.inode)),
+    records() {
+      inside.run(() => observed.events());
+      return observed.batches.flatMap((batch) => {
+        const doubles = new Float64Array(batch.words.buffer);
+        return Array.from({ length: batch.count }, (_, index) => flowOfRecord(batch, doubles, index));
+      });
+    },
     figures: () =>
       enforcement.sums
         .rules()

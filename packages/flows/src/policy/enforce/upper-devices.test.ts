@@ -6,6 +6,7 @@ import {
   createNamespace,
   frameSender,
   type Interface,
+  pair,
   requireKernel,
 } from "../../../../../test/lab/index.ts";
 import { openSockets } from "../../../../../test/policy/sockets.ts";
@@ -69,6 +70,33 @@ test("both ways, and between the ports of the bridge", async () => {
   expect(flowTo(BROADCAST, DENIED)).toMatchObject({ packets: { sent: 1 } });
   expect((await two.link("eth0")).received.packets).toBe(before + 1);
   expect(deaf.heard()).toBe("");
+});
+
+test("what is denied at a device that is left out is counted, what passes is not", async () => {
+  await using net = await pair();
+  const { left, right, server } = net;
+  await using sockets = await openSockets(server);
+  await using frames = await frameSender(left);
+  const hearing = await sockets.listen("udp", right.ipv4, ALLOWED);
+  using judged = judge(server, { excludeInterfaces: [right.name] });
+  judged.apply(`{nodeSelector: {}, ingress: ${toAllowed}}`);
+  const ends = { source: left.ipv4, destination: right.ipv4 };
+  await frames.send(
+    [DENIED, ALLOWED].map((destinationPort) =>
+      ethernet(ipv4(ends, udp({ sourcePort: OWN, destinationPort }, Buffer.from("x"))), {
+        source: macBytes(left.mac),
+        destination: macBytes(right.mac),
+      }),
+    ),
+  );
+  await hearing.hears("x");
+  const packets = judged.flows().map(({ destination, packets: { sent } }) => [destination.port, sent]);
+  expect(packets).toEqual(
+    expect.arrayContaining([
+      [DENIED, 1],
+      [ALLOWED, 0],
+    ]),
+  );
 });
 
 function macBytes(text: string): number[] {
