@@ -61,6 +61,8 @@ export interface Held {
 
 interface Compiled {
   readonly set: PolicySet;
+  /** Its rules' numbers, in the order in which they were given. */
+  readonly ids: readonly number[];
   /** What it was compiled against. */
   readonly world: World;
   readonly tables: EncodedTables;
@@ -171,12 +173,26 @@ export function createRepository(options: RepositoryOptions): Repository {
     toldSettings = settings;
     return { stored, compiled, inKernel: generation };
   };
-  /** The set comes in parts and its rules are numbered part by part: nothing holds up this thread for long. */
-  const compiledOf = async (documents: readonly StoredDocument[], management: boolean): Promise<Compiled> => {
-    world = options.world(true);
-    if (documents.length === 0) return { set: { policies: [] }, world, tables: noTables, places: [] };
+  /**
+   * The set comes in parts and its rules are numbered part by part: nothing holds up this thread for long.
+   * @param before what was compiled of the same documents, against another world.
+   */
+  const compiledOf = async (
+    documents: readonly StoredDocument[],
+    management: boolean,
+    before?: Compiled,
+  ): Promise<Compiled> => {
+    world = options.world();
+    if (documents.length === 0)
+      return { set: { policies: [] }, ids: [], world, tables: noTables, places: [] };
     const against = world;
-    const { parts: count, names: selections } = await compiler.take(documents);
+    const { parts, names: selections } = await compiler.take(documents);
+    const { set, ids } = before ?? (await numberedSet(parts));
+    const numbers = selections.map(([kind, text]) => names.numberOf(kind, text));
+    const compiled = await compiler.tables({ ids, world: plain(against), management, numbers });
+    return { set, ids, world: against, ...compiled };
+  };
+  const numberedSet = async (count: number): Promise<Pick<Compiled, "set" | "ids">> => {
     const parts: SetPart[] = [];
     const ids: number[] = [];
     while (parts.length < count) {
@@ -184,9 +200,7 @@ export function createRepository(options: RepositoryOptions): Repository {
       parts.push(part);
       ids.push(...store.ids(part.contents));
     }
-    const numbers = selections.map(([kind, text]) => names.numberOf(kind, text));
-    const compiled = await compiler.tables({ ids, world: plain(against), management, numbers });
-    return { set: gathered(parts, ids), world: against, ...compiled };
+    return { set: gathered(parts, ids), ids };
   };
   const requireSettled = (): void => {
     if (waiting !== undefined)
@@ -296,7 +310,9 @@ export function createRepository(options: RepositoryOptions): Repository {
     const isTold = JSON.stringify(toldSettings) === JSON.stringify(nameSettings());
     if (isKnown && isTold && inKernel !== undefined) return;
     try {
-      const latest = isKnown ? { ...compiled, world } : await compiledOf(stored.documents, stored.management);
+      const latest = isKnown
+        ? { ...compiled, world }
+        : await compiledOf(stored.documents, stored.management, compiled);
       const arePlaced = JSON.stringify(latest.places) === JSON.stringify(compiled.places);
       if (inKernel !== undefined && isTold && arePlaced && equal(latest.tables, compiled.tables)) {
         held = { ...held, compiled: latest };
