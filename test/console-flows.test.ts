@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { launchChromium, missingForConsole } from "./lab/chromium.ts";
+import { entrance, launchChromium, missingForConsole } from "./lab/chromium.ts";
 import { type Agent, run, startAgent } from "./lab/index.ts";
 
 const lack = await missingForConsole("console-flows");
@@ -110,9 +110,9 @@ describe.skipIf(lack !== undefined)("the Flows page", () => {
     await context.close();
   });
 
+  const enter = entrance();
   const open = async (path = "/flows"): Promise<void> => {
-    await page.goto(agent.url.href);
-    await page.goto(new URL(path, agent.url).href);
+    await enter(page, agent.url, path);
     await page.locator(".sum", { hasText: "covers" }).waitFor();
   };
   const talk = async (host = "127.0.0.1"): Promise<number> => {

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { launchChromium, missingForConsole } from "./lab/chromium.ts";
+import { entrance, launchChromium, missingForConsole } from "./lab/chromium.ts";
 import { type Agent, type Pair, pair, run, start, startAgent } from "./lab/index.ts";
 
 const lack = await missingForConsole("console-policy");
@@ -99,9 +99,9 @@ describe.skipIf(lack !== undefined)("the Policy page", () => {
   };
   const apply = (text: string, how: Record<string, unknown> = {}): Promise<unknown> =>
     ask("apply", { files: [{ name: "test.yaml", text }], ...how });
+  const enter = entrance();
   const open = async (path = "/policy"): Promise<void> => {
-    await page.goto(agent.url.href);
-    await page.goto(new URL(path, agent.url).href);
+    await enter(page, agent.url, path);
     await page.locator(".sum", { hasText: /policy|generation/ }).waitFor();
   };
   const search = (): URLSearchParams => new URL(page.url()).searchParams;
@@ -257,8 +257,7 @@ describe.skipIf(lack !== undefined)("the Policy page", () => {
   test("a flow says what policy made of it, and leads to the document", async () => {
     await apply(allowing(22));
     await isReached(1000);
-    await page.goto(agent.url.href);
-    await page.goto(new URL(`/flows?port=${PORT}`, agent.url).href);
+    await enter(page, agent.url, `/flows?port=${PORT}`);
     await page.locator(".fl tbody tr[data-id]", { hasText: "denied" }).first().click();
     const flow = page.getByRole("complementary", { name: "Selected flow" });
     await flow.getByRole("link", { name: "default/web, spec.ingress" }).click();

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { launchChromium, missingForConsole } from "./lab/chromium.ts";
+import { entrance, launchChromium, missingForConsole } from "./lab/chromium.ts";
 import { type Running, start } from "./lab/index.ts";
 
 const lack = await missingForConsole("console");
@@ -120,10 +120,9 @@ describe.skipIf(lack !== undefined)("the console", () => {
     await context.close();
   });
 
-  /** Opens a view; the first visit carries the token, which the agent turns into a cookie. */
+  const enter = entrance();
   const open = async (search = ""): Promise<void> => {
-    await page.goto(url);
-    if (search !== "") await page.goto(new URL(`/${search}`, url).href);
+    await enter(page, url, `/${search}`);
     await page.locator(".sum", { hasText: "covers" }).waitFor();
   };
   const lines = (): Locator => page.locator("tbody tr[data-id]");

@@ -3,7 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, type Cookie, chromium, type Page } from "playwright-core";
 import type { Place } from "./process.ts";
 import { missingKernel } from "./requirements.ts";
 
@@ -43,4 +43,21 @@ export async function launchChromium(place?: Place): Promise<Browser> {
   const browser = await chromium.launch({ executablePath: command, args });
   browser.on("disconnected", () => rmSync(folder, { recursive: true, force: true }));
   return browser;
+}
+
+/**
+ * Opens pages of an agent's console. The first visit carries the token, which the agent turns into a cookie of its own;
+ * later ones, of whatever context, take that over and so load one page instead of two.
+ */
+export function entrance(): (page: Page, url: URL | string, path: string) => Promise<void> {
+  const known = new Map<string, Cookie[]>();
+  return async (page, url, path) => {
+    const { href, origin } = new URL(url);
+    const cookies = known.get(origin);
+    if (cookies === undefined) {
+      await page.goto(href);
+      known.set(origin, await page.context().cookies());
+    } else await page.context().addCookies(cookies);
+    await page.goto(new URL(path, origin).href);
+  };
 }
