@@ -14,7 +14,7 @@ const DENIED = 9090;
 
 beforeEach((context) => requireKernel(context, "netns", "nftables", "bpf", "btf", "mount", "tcx"));
 
-test("no denied packet passes, and what was allowed goes on", { timeout: 90_000 }, async () => {
+test("no denied packet passes, and what was allowed goes on", { timeout: 180_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "x0-upgrade-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   await using net = await pair();
@@ -27,7 +27,7 @@ test("no denied packet passes, and what was allowed goes on", { timeout: 90_000 
   const asked = await near.listen("udp", net.left.ipv4, 7000);
   const asking = await edge.dial("udp", { host: net.left.ipv4, port: 7000 });
   const listener = await edge.listen("tcp", host, 8080);
-  await using older = await guard([net.server, await otherPrograms(folder)], 2, { folder });
+  await using older = await guard([net.server, await otherPrograms(folder, "larger")], 2, { folder });
   await older.apply(
     '{endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "8080", protocol: TCP}]}]}], egress: [{toPorts: [{ports: [{port: "7000", protocol: UDP}]}]}]}',
     { pin: true },
@@ -36,14 +36,17 @@ test("no denied packet passes, and what was allowed goes on", { timeout: 90_000 
   const dialled = await near.dial("tcp", { host, port: 8080 });
   asking.say("begin");
   await asked.hears("begin");
-  const goesOn = async (word: string): Promise<void> => {
-    // Who was asked speaks first: only what is remembered tells that it was.
-    asked.say(word);
-    await asking.hears(word);
+  // Who was asked speaks first: only what is remembered tells that it was.
+  const connectionGoesOn = async (word: string): Promise<void> => {
     listener.say(word);
     await dialled.hears(word);
     dialled.say(word);
     await listener.hears(word);
+  };
+  const goesOn = async (word: string): Promise<void> => {
+    asked.say(word);
+    await asking.hears(word);
+    await connectionGoesOn(word);
   };
   await goesOn("older");
   const left = await pinnedSets();
@@ -60,10 +63,18 @@ test("no denied packet passes, and what was allowed goes on", { timeout: 90_000 
 
   newer.agent.process.kill("SIGKILL");
   await newer.agent.process.exit;
-  await goesOn("at last");
+  await goesOn("alone again");
+  await using last = await guard([net.server, await otherPrograms(folder, "untold")], 2, { folder });
+  // Of TCP the sockets tell who was asked.
+  await connectionGoesOn("last");
+  expect(await pinnedSets()).not.toEqual(ours);
+  last.agent.process.kill("SIGKILL");
+  await last.agent.process.exit;
+  await using shipped = await guard(net.server, 2, { folder });
+  await connectionGoesOn("shipped");
+  expect(await pinnedSets()).toEqual(ours);
   expect(denied.heard()).toBe(false);
-  await using last = await guard(net.server, 2, { folder });
-  await last.lift();
+  await shipped.lift();
   await denied.comesThrough();
   expect(await pinnedSets()).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** Another version of x0's programs: they keep the state of policy in a map of another layout. */
+/** Other versions of x0's programs: they keep the state of policy in maps of another layout. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,13 +8,21 @@ import type { Place } from "../lab/index.ts";
 
 const shipped = fileURLToPath(new URL("../../packages/flows/bpf/x0.blob", import.meta.url));
 
+const changes = {
+  /** A map of another size. */
+  larger: { name: "policy", valueBytes: 8 },
+  /** Nobody can tell what the map of connections holds. */
+  untold: { name: "connections", valueBytes: 0 },
+} as const;
+
 /** Where an agent finds them in the place of the shipped ones: a mount namespace of its own. @param folder for them */
-export async function otherPrograms(folder: string): Promise<Place> {
+export async function otherPrograms(folder: string, change: keyof typeof changes): Promise<Place> {
   const object = decodeObject(await readFile(shipped));
+  const { name, valueBytes } = changes[change];
   const maps = object.maps.map((map) =>
-    map.name === "policy" ? { ...map, valueBytes: map.valueBytes + 8, keyType: 0, valueType: 0 } : map,
+    map.name === name ? { ...map, valueBytes: map.valueBytes + valueBytes, keyType: 0, valueType: 0 } : map,
   );
-  const file = join(folder, "other.blob");
+  const file = join(folder, `${change}.blob`);
   await writeFile(file, encodeObject({ ...object, maps }));
   return inOwnMounts(`mount --bind ${file} ${shipped}`);
 }
