@@ -43,7 +43,7 @@ static __always_inline bool is_judged(struct __sk_buff *skb, const struct policy
 	if (!state || netns || device & DEVICE_COUNTS)
 		return false;
 	if (loopback)
-		return state->loopback;
+		return judges_loopback(state);
 	/* What is only forwarded neither reaches nor leaves this host. */
 	return egress ? !skb->ingress_ifindex : skb->pkt_type != PACKET_OTHERHOST;
 }

@@ -248,6 +248,9 @@ static __always_inline int decode_linear(struct __sk_buff *skb, __u32 l2, struct
 		protocol = tag[1];
 		at.l3 += 4;
 	}
+	/* The kernel takes priority tags off without end. */
+	if (l2 && (protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD)))
+		return PACKET_MALFORMED;
 
 	struct flow_key *key = &packet->key;
 	__u32 available = skb->len - at.l3;

@@ -122,6 +122,11 @@ static __always_inline __u32 generation_in_force(const struct policy_state *stat
 	return choice->previous;
 }
 
+static __always_inline bool judges_loopback(const struct policy_state *state)
+{
+	return state->loopback >> (generation_in_force(state) & (GENERATION_SLOTS - 1)) & 1;
+}
+
 static __always_inline __u32 boot_seconds(void)
 {
 	return bpf_ktime_get_boot_ns() / 1000000000;
@@ -301,7 +306,10 @@ static __noinline bool is_related(struct __sk_buff *skb, const struct packet *pa
 		return true;
 	/* What is forwarded from an address of this host is no connection of it: `let_answers_pass`. */
 	struct flow *flow = work->quoted.endpoint ? 0 : flow_of(&work->quoted.flow);
-	return flow && *(volatile __u64 *)&flow->generation == generation_tag(generation, flow->id);
+	if (!flow)
+		return false;
+	__u64 judged = *(volatile __u64 *)&flow->generation;
+	return (__u32)judged == generation_tag(generation, flow->id) && judged >> 32 == PASSING_BOTH << VERDICT_PASSING;
 }
 
 #define WORKLOAD_UNSOUGHT 0xffffffff
@@ -467,7 +475,13 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 	__u32 verdict = 0;
 	/* Read again where it is needed: little of the stack is left here. */
 	struct trial trial = { .generation = generation, .leaving = how & JUDGE_LEAVING, .opener = packet->side };
-	if (generation && (trial.leaving || !is_passing_through(skb, packet))) {
+	if (generation && !trial.leaving && is_passing_through(skb, packet)) {
+		/* Only this side's: with the other one's address a stranger may have sent it, to be let in after it. */
+		verdict = 1U << (VERDICT_PASSING + (packet->side & 1));
+		__u64 judged = flow ? *(volatile __u64 *)&flow->generation : 0;
+		if (flow && (__u32)judged == generation_tag(generation, flow->id) && !(judged >> (32 + VERDICT_DECISION)))
+			verdict |= judged >> 32;
+	} else if (generation) {
 		if (flow) {
 			__u32 judged = flow->generation;
 			trial.flow = flow->id;
@@ -492,8 +506,12 @@ static __always_inline void let_answers_pass(const struct packet *packet, struct
 					     const struct policy_state *state)
 {
 	__u32 generation = generation_in_force(state);
-	if (generation && *(volatile __u64 *)&flow->generation != generation_tag(generation, flow->id))
-		change_verdict(flow, packet, generation, 0, PROGRAM_EGRESS);
+	__u64 judged = *(volatile __u64 *)&flow->generation;
+	/* One that came in by the same tuple is not translated: its answers are told by their own addresses. */
+	if ((__u32)judged == generation_tag(generation, flow->id) && !(judged >> (32 + VERDICT_DECISION)))
+		return;
+	if (generation)
+		change_verdict(flow, packet, generation, PASSING_BOTH << VERDICT_PASSING, PROGRAM_EGRESS);
 }
 
 /* Whether the node's policy drops the packet. */
@@ -505,6 +523,9 @@ static __always_inline bool judge(struct __sk_buff *skb, const struct packet *pa
 	__u32 verdict = judged >> 32;
 	/* Errors of many connections share a flow: each is judged for itself. */
 	if ((__u32)judged == generation_tag(generation, flow->id) && !(how & JUDGE_FRESH) && !is_error(packet)) {
+		__u32 passing = verdict >> VERDICT_PASSING;
+		if (generation && passing < PASSING_BOTH && (how & JUDGE_LEAVING || !(passing >> (packet->side & 1) & 1)))
+			return judge_anew(skb, packet, flow, generation, how);
 		/* What one side may not, the other may. */
 		if (verdict >> VERDICT_DECISION != DECISION_DENY || verdict & VERDICT_WORKLOAD)
 			return false;

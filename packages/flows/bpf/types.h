@@ -125,6 +125,8 @@ enum decision {
 #define VERDICT_DECISION 30 /* shift: enum decision */
 #define VERDICT_WORKLOAD (1U << 29) /* decided by a workload's policy: the devices let it pass */
 #define VERDICT_SIDE (1U << 28) /* that opened the connection */
+#define VERDICT_PASSING 28 /* shift, where no decision was asked for: the sides whose packets are only forwarded */
+#define PASSING_BOTH 3U
 #define VERDICT_ID 0x0fffffff /* of the rule or default deny, 0 for none */
 
 /* What is in force. User space fills the other choice, then turns `current`: no packet sees half of it. */
@@ -136,7 +138,7 @@ struct policy_choice {
 
 struct policy_state {
 	__u32 current;
-	__u32 loopback; /* 1: loopback is judged too */
+	__u32 loopback; /* by slot: generations that judge loopback too */
 	struct policy_choice choices[2];
 };
 

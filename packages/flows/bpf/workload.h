@@ -139,7 +139,7 @@ __noinline int judge_workload(struct __sk_buff *skb, struct packet *packet, __u3
 	__u32 none = 0;
 	struct policy_state *state = bpf_map_lookup_elem(&policy, &none);
 	bool loopback = skb->ifindex == LOOPBACK_IFINDEX;
-	if (!packet || !state || (!state->loopback && loopback))
+	if (!packet || !state || (loopback && !judges_loopback(state)))
 		return 1;
 	struct trial trial = {
 		.generation = generation_in_force(state),

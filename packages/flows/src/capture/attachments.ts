@@ -24,6 +24,9 @@ const BPF_F_BEFORE = 8;
 const NETLINK_ROUTE = 0;
 const ENODEV = -19;
 const REMEMBERED_NAMES = 65_536;
+/** Of the table that stubs jump by: while an agent takes over from another, both need theirs. */
+const JUMPS_PREFIX = "jumps-";
+const JUMPS = `${JUMPS_PREFIX}${process.pid}`;
 /** A flow key has 16 bits for it. */
 const MOST_NAMESPACES = 65_535;
 
@@ -107,6 +110,8 @@ export interface LinkPins {
   takeOver(name: string, program: number): number | undefined;
   link(name: string, link: number): void;
   forget(name: string): void;
+  /** Takes away what older agents named so. */
+  forgetOthers(prefix: string, name: string): void;
 }
 
 export interface AttachOptions {
@@ -222,8 +227,13 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
     return device.upper ? "judgeAbove" : "judge";
   };
 
-  const programOf = (one: Observed, device: Interface, direction: Direction, role: DeviceRole): number =>
-    stubs.program(direction, one.number, device.headerBytes ?? 14, role);
+  const programOf = (one: Observed, device: Interface, direction: Direction, role: DeviceRole): number => {
+    const hadJumps = stubs.jumps >= 0;
+    const program = stubs.program(direction, one.number, device.headerBytes ?? 14, role);
+    // Before a link with a name leads to it.
+    if (!hadJumps && stubs.jumps >= 0) options.pins?.link(JUMPS, stubs.jumps);
+    return program;
+  };
 
   /** Where it has got another part to play: no packet slips through between the two programs. */
   const turnTo = (one: Observed, device: Interface, role: DeviceRole): void => {
@@ -405,14 +415,15 @@ export function openAttachments(libc: Libc, options: AttachOptions): Attachments
       // Masters come after their ports in no order: whether a device is a port is known from all of them.
       for (const device of [...own.present.values()]) meet(own, device);
       while (own.waiting.length > 0) step();
+      // No link leads to those of an agent before this one any more.
+      options.pins?.forgetOthers(JUMPS_PREFIX, JUMPS);
     },
     links() {
       const own = observed.find(({ number }) => number === 0);
-      return new Map(
-        [...(own?.devices ?? [])].flatMap(([index, { links }]) =>
-          links.map(({ link, direction }) => [pinName(index, direction), link] as const),
-        ),
+      const links = [...(own?.devices ?? [])].flatMap(([index, { links }]) =>
+        links.map(({ link, direction }) => [pinName(index, direction), link] as const),
       );
+      return new Map(stubs.jumps < 0 ? links : [[JUMPS, stubs.jumps], ...links]);
     },
     summary() {
       const all = observed.flatMap((one) => [...one.present.values()]);

@@ -34,6 +34,8 @@ export type DeviceRole = "both" | "count" | "judge" | "judgeAbove";
 export interface StubMaker {
   /** A descriptor, owned by the maker. @throws X0_FLOWS_KERNEL_CALL */
   program(direction: Direction, namespace: number, headerBytes: number, role?: DeviceRole): number;
+  /** What they jump by, -1 before there is one: without a descriptor or a name it is emptied. */
+  readonly jumps: number;
   /** All that were made. */
   of(direction: Direction): number[];
   close(): void;
@@ -47,6 +49,9 @@ export function stubMaker(libc: Libc, programs: DevicePrograms): StubMaker {
   const made = new Map<string, number>();
   let jumps = -1;
   return {
+    get jumps() {
+      return jumps;
+    },
     program(direction, namespace, headerBytes, role = "both") {
       if (namespace === 0 && headerBytes === 14 && role === "both") return programs[direction];
       if (jumps < 0) {

@@ -79,7 +79,9 @@ export function createReader(config: PolicyConfig): PolicyReader {
         const [parsed] = parseWhole([{ name: document.name, text: document.text }]);
         if (parsed !== undefined) known.set(document, parsed);
       }
-      const audited = documents.filter(({ audit }) => audit).map(({ name }) => name);
+      const audited = documents
+        .filter(({ audit, kind }) => audit && kind !== "CiliumCIDRGroup")
+        .map(({ name }) => name);
       return together(
         documents.map((document) => known.get(document) as Parsed),
         new Set(audited),

@@ -163,7 +163,11 @@ export function createRepository(options: RepositoryOptions): Repository {
       tables: stored.documents.length === 0 ? undefined : compiled.tables,
       pin: stored.pin || config.pin,
       rules: namesOfRules(compiled.set),
-      workloads: compiled.places,
+      // What may hold again by itself needs its own.
+      workloads:
+        confirmWithinMs === undefined
+          ? compiled.places
+          : [...(held?.compiled?.places ?? []), ...compiled.places],
       judgeLoopback: !stored.management,
       exempt: { id: SESSION_ID, connections: sessions },
       names: settings,
@@ -293,6 +297,8 @@ export function createRepository(options: RepositoryOptions): Repository {
     await canEnforce()?.revert();
     store.settle(number, "reverted", clock.nowMs());
     waiting = undefined;
+    // Workloads, sessions and pins are those of what waited.
+    if (held !== undefined) held = { ...held, inKernel: undefined };
     return number;
   };
   /** The kernel's deadline counts: its clock goes on while this host sleeps. */

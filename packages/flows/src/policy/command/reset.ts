@@ -4,6 +4,10 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type CliContext, jsonLine, messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
+import { detachClsact } from "../../kernel/clsact.ts";
+import { watchInterfaces } from "../../kernel/interfaces.ts";
+import { openLibc } from "../../kernel/libc.ts";
+import { openNetlink } from "../../kernel/netlink.ts";
 import { ownFolder, removePinned } from "../enforce/pinned.ts";
 import { openPolicyStore } from "../store/store.ts";
 import type { ResetFlags } from "./command.ts";
@@ -11,6 +15,9 @@ import { ask, isYes } from "./question.ts";
 
 /** An agent that hangs must not keep the operator out. */
 const AGENT_MS = 10_000;
+const NETLINK_ROUTE = 0;
+/** As in capture/kernel-side.ts. */
+const FLOWS_TAG = "x0tta6bl4:flows";
 
 export async function reset(this: CliContext, { yes, output }: ResetFlags): Promise<void> {
   if (!yes) await confirmed(this);
@@ -51,10 +58,23 @@ async function throughAgent(context: CliContext): Promise<number | undefined> {
 /** Where it is refused the rest is done all the same. */
 function withoutPins(): { readonly unpinned: number } | { readonly refused: X0Error } {
   try {
-    return { unpinned: removePinned(ownFolder()) };
+    return { unpinned: removePinned(ownFolder()) + removeFilters() };
   } catch (error) {
     if (error instanceof X0Error) return { refused: error };
     throw error;
+  }
+}
+
+/** Where the kernel has no tcx, what an agent that was killed left on the devices. */
+function removeFilters(): number {
+  const libc = openLibc();
+  const watch = watchInterfaces(libc);
+  const netlink = openNetlink(libc, NETLINK_ROUTE);
+  try {
+    return watch.list().reduce((sum, { index }) => sum + detachClsact(netlink, index, FLOWS_TAG, true), 0);
+  } finally {
+    netlink.close();
+    watch.close();
   }
 }
 

@@ -128,11 +128,11 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       if (isJudgingSockets) membership.write(known);
       writeExempt(libc, maps.exempt, exempt);
       if (settings !== undefined) names.configure(settings);
-      const isPinned = pin && tables !== undefined;
+      // What may come into force again was perhaps pinned.
+      const isPinned = (pin || (confirmWithinMs !== undefined && pins.isOn)) && tables !== undefined;
       // What cannot be pinned is not put in force either.
       if (isPinned) pins.turnOn(maps, options.links());
-      const generation = generations.swap(tables, confirmWithinMs);
-      generations.judgeLoopback(judgeLoopback);
+      const generation = generations.swap(tables, confirmWithinMs, judgeLoopback);
       if (isPinned) pins.removeLeft();
       else pins.turnOff();
       return generation;

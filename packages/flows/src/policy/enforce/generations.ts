@@ -37,13 +37,12 @@ export interface Generations {
    * @returns the new generation.
    * @throws X0_FLOWS_KERNEL_CALL; what was in force stays then.
    */
-  swap(tables: EncodedTables | undefined, confirmWithinMs?: number): number;
+  swap(tables: EncodedTables | undefined, confirmWithinMs?: number, judgeLoopback?: boolean): number;
   /** @returns false where nothing waits for it, or the deadline has passed. */
   confirm(): boolean;
   /** Goes back now to what a confirmation is waited for. @returns false where none is. */
   revert(): boolean;
   inForce(): InForce;
-  judgeLoopback(on: boolean): void;
   close(): void;
 }
 
@@ -99,7 +98,7 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
   let latest = Math.max(read().generation, read().previous);
 
   return {
-    swap(tables, confirmWithinMs) {
+    swap(tables, confirmWithinMs, judgeLoopback = false) {
       const previous = holding();
       let generation = 0;
       if (tables !== undefined) {
@@ -111,6 +110,9 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
         else if (isFilled(libc, maps.automata, slot)) setSlot(libc, maps.automata, slot, -1);
         generation = (((latest >>> 2) + 1) << 2) | slot;
         latest = generation;
+        const at = policyStateLayout.loopback / 4;
+        if (judgeLoopback) Atomics.or(words, at, 1 << slot);
+        else Atomics.and(words, at, ~(1 << slot));
       }
       turn(generation, previous, confirmWithinMs === undefined ? 0 : bootMs() + confirmWithinMs);
       if (generation === 0 && confirmWithinMs === undefined) releaseAll();
@@ -123,9 +125,10 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
       return true;
     },
     revert() {
-      const { previous, deadlineMs } = read();
+      const { generation, previous, deadlineMs } = read();
       if (deadlineMs === 0) return false;
-      turn(previous, 0, 0);
+      // Its number is not given again: connections are remembered by it.
+      turn(previous, generation, 0);
       return true;
     },
     inForce() {
@@ -135,9 +138,6 @@ export function openGenerations(libc: Libc, maps: GenerationMaps, bootMs: () => 
       return leftMs > 0
         ? { generation, unconfirmed: { previous, leftMs } }
         : { generation: previous, unconfirmed: undefined };
-    },
-    judgeLoopback(on) {
-      Atomics.store(words, policyStateLayout.loopback / 4, on ? 1 : 0);
     },
     close: memory.free,
   };

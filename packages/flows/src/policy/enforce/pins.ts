@@ -61,6 +61,8 @@ export interface Pins {
   link(name: string, link: number): void;
   /** Of a device that is gone. */
   forget(name: string): void;
+  /** Takes away what begins so, but for this one. */
+  forgetOthers(prefix: string, name: string): void;
   close(): void;
 }
 
@@ -176,6 +178,11 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
       const path = join(links, name);
       remove(path);
       named.delete(path);
+    },
+    forgetOthers(prefix, name) {
+      if (!isOn) return;
+      for (const other of namesIn(links))
+        if (other.startsWith(prefix) && other !== name) remove(join(links, other));
     },
     close() {
       closeLeft();

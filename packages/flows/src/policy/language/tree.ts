@@ -29,7 +29,7 @@ export function scalarKind(text: string, plain: boolean): ScalarKind {
   if (/^(?:y|yes|on|n|no|off)$/i.test(text)) return "ambiguous";
   if (/^[-+]?(?:0|[1-9]\d*)$/.test(text)) return "number";
   if (/^[-+]?(?:[\d_]+|0x[\da-f_]+|0o?[0-7_]+|0b[01_]+)$/i.test(text)) return "ambiguous";
-  if (/^[-+]?(?:\.\d+|\d+\.?\d*)(?:e[-+]?\d+)?$/i.test(text)) return "number";
+  if (/^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:e[-+]?\d+)?$/i.test(text)) return "number";
   if (/^(?:[-+]?\.inf|\.nan)$/i.test(text)) return "number";
   return "text";
 }

@@ -235,8 +235,7 @@ function openKernel(namespace: string, slice: string, folders: readonly string[]
   const open = closing.move();
   return {
     apply(world: World, set: PolicySet) {
-      generations.swap(encode(compile(set, world, undefined)));
-      generations.judgeLoopback(true);
+      generations.swap(encode(compile(set, world, undefined)), undefined, true);
     },
     /** Whether a connection is remembered that an endpoint's policy let pass. */
     isLetIn: (knock: Knock, endpoint: number): boolean => remembered(knock, endpoint) !== undefined,
