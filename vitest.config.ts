@@ -11,6 +11,8 @@ export default defineConfig({
     env: { NODE_OPTIONS: "--conditions=x0tta6bl4-source" },
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Of `expect.poll`; one second, as it is else, passes unseen on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     // No module has a state, so files can share a process, which takes longer to start than most of them run.
     isolate: false,
     projects: [

@@ -214,17 +214,23 @@ test("a packet to a closed port is a drop with the kernel's reason, on its flow"
   // Who asks for flows with drops is told of the drops, too.
   observed.capture.follow(1, { limit: 1, port, dropped: "true" }, false);
   observed.capture.follow(2, { limit: 1, port, dropped: "false" }, false);
-  socket.send("anybody?", port, host);
+  // Of the drops of a whole host only so many a window are told one by one.
+  const again = setInterval(() => socket.send("anybody?", port, host), 50);
   const drop = await eventually<DropEvent>(
     observed,
     (event) => event.kind === "drop" && event.destination.port === port,
   );
+  clearInterval(again);
   expect(drop).toMatchObject({ reason: "NO_SOCKET", fromSource: true, bytes: 36, interface: "lo" });
   const [flow] = observed.capture.list({ limit: 1, port, protocol: "udp" }).flows;
-  expect(flow?.drops).toEqual({ packets: 1, reason: "NO_SOCKET" });
+  expect(flow?.drops).toEqual({ packets: observed.told.length, reason: "NO_SOCKET" });
   expect(drop.flow).toBe(flow?.id);
-  expect(Object.fromEntries(observed.capture.totals().insight.drops)).toMatchObject({ NO_SOCKET: 1 });
-  expect(observed.told).toEqual([drop]);
+  const counted = Object.fromEntries(observed.capture.totals().insight.drops)["NO_SOCKET"];
+  expect(counted).toBeGreaterThanOrEqual(observed.told.length);
+  expect(observed.told).toContainEqual(drop);
+  expect(observed.told.map(({ kind, flow }) => `${kind} ${flow}`)).toEqual(
+    observed.told.map(() => `drop ${drop.flow}`),
+  );
   socket.close();
 });
 
