@@ -2,10 +2,10 @@
  * `npm run -s soak -- [--quick] [--seconds N]`: one agent after the other inside a lab namespace, under traffic of
  * every kind with queries and followers all the while. Some are killed with SIGKILL and started anew on the same
  * folder; the last one runs for most of the time. Every packet must be counted, nothing lost, and memory and open files
- * must not go on growing once all is warm. Then a pinned policy is killed before each step of an upgrade of the
- * programs, and at any moment: no denied packet may be heard, and what holds must be whole. Then what is too large for the tests: a million distinct tuples in a minute,
- * 100,000 damaged frames and 10,000 damaged policies; with `--quick`, as in CI, a tenth of each. A line each; the last
- * is `N passed, N failed, N skipped`.
+ * must not go on growing once all is warm. Then what puts pinned policies in force is killed before each step of an
+ * upgrade, and at any moment: no denied packet may be heard, and what holds must be whole. Then what is too large for
+ * the tests: a million distinct tuples in a minute, 100,000 damaged frames and 10,000 damaged policies; with `--quick`,
+ * as in CI, a tenth of each. A line each; the last is `N passed, N failed, N skipped`.
  */
 import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";

@@ -6,8 +6,8 @@ import { readSync, writeSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { createLog, systemClock } from "@x0tta6bl4/core";
+import { compilerHere } from "../compiler/compiler.ts";
 import { policyConfigSchema } from "../config.ts";
-import { createReader } from "../documents.ts";
 import type { Enforcement } from "../enforce/service.ts";
 import { openNameStore } from "../names/name-store.ts";
 import { createRepository } from "../repository.ts";
@@ -55,12 +55,11 @@ export async function applyForever({ tell, told }: Telling, options: Forever): P
   flushCompileCache();
   const config = policyConfigSchema.parse({});
   const store = openPolicyStore(join(options.folder, "policy.db"));
-  const reader = createReader(config);
   const repository = createRepository({
     config,
     names: openNameStore(join(options.folder, "names.db")),
     store: told(store, "store"),
-    reader: async () => reader,
+    compiler: compilerHere(config),
     enforcement: options.enforcement,
     world: () => worldOf(config, { addresses: [], workloads: [], names: () => [] }),
     clock: systemClock,
