@@ -5,6 +5,8 @@
  *
  * Reading rule: the kernel's totals are read before the flows. Every packet in them is in some flow by then, so what
  * the flows lack was told by an event that found no room in the ring: the figure can be late, never false.
+ *
+ * So long because ring and read enter flows by the same few functions, which share one delta and all that is told.
  */
 import { randomInt } from "node:crypto";
 import type { Clock, Feature } from "@x0tta6bl4/core";
@@ -43,6 +45,7 @@ import {
   createDelta,
   createFlowTable,
   elementOf,
+  hasCounted,
   KEY_WORDS,
   TICK_MS,
   ticks,
@@ -112,6 +115,8 @@ export function openCapture(
   const undecided = createUndecided();
   /** What is entered comes from the ring, not from a read of the map. */
   let isRing = false;
+  /** Whether the kernel side tells it as a beginning: of a translated half also without a packet. */
+  let isBeginning = false;
   let drained = 0;
   const followers = createFollowers(output);
   const cgroups = kernel.cgroupRoot === undefined ? undefined : cgroupPaths(kernel.cgroupRoot, clock.nowMs);
@@ -236,6 +241,14 @@ export function openCapture(
     flows.know(elementOf(words[flowAt + word.id] as number), words, keyAt);
     learned.clear(slot);
     joins.clear(slot);
+    // It was met at a device that is left out, or so far only above the device that counts.
+    if (!isBeginning && !hasCounted(delta)) joins.hide(slot);
+    else introduce(keyWords, keyAt, words, flowAt);
+  };
+
+  /** A flow begins for all who are told of any. */
+  const introduce = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
+    const slot = table.slotOf(words, flowAt);
     const flags = words[flowAt + word.flags] as number;
     if (isRing && (flags & PLACE_KNOWN) === 0) undecided.add(slot, delta);
     else tally.add(flags, keyWords[keyAt + word.kind] as number, delta, true);
@@ -257,6 +270,10 @@ export function openCapture(
     const slot = table.update(words, flowAt, delta);
     if (slot >= 0) {
       flows.know(elementOf(words[flowAt + word.id] as number), words, keyAt);
+      if (joins.isHidden(slot) && hasCounted(delta) && joins.reveal(slot)) {
+        introduce(keyWords, keyAt, words, flowAt);
+        return;
+      }
       tally.add(words[flowAt + word.flags] as number, keyWords[keyAt + word.kind] as number, delta, false);
       const verdict = words[flowAt + word.verdict] as number;
       if (verdict !== 0) judgements.met(slot, verdict, delta);
@@ -281,7 +298,9 @@ export function openCapture(
     const flowAt = keyAt + KEY_WORDS;
     // It was changing hands when it was told of: whoever had it is told of by another event.
     if (words[flowAt + word.id] === 0 && words[flowAt + word.id + 1] === 0) return;
+    isBeginning = words[at] === eventType.flowNew;
     enter(words, keyAt, words, flowAt);
+    isBeginning = false;
     const slot = table.slotOf(words, flowAt);
     if (slot < 0) return;
     if (words[at] === eventType.flowJudged) judgements.settle(slot, words[flowAt + word.verdict] as number);

@@ -16,8 +16,12 @@ const RST = 0x04;
 const COUNTER_WORDS = 8;
 
 export interface Joins {
-  /** Shown only as a part of another flow. */
+  /** Shown only as a part of another flow, or not yet. */
   isHidden(slot: number): boolean;
+  /** Hides a flow until `reveal`. */
+  hide(slot: number): void;
+  /** @returns whether it was hidden so; it is not any more. */
+  reveal(slot: number): boolean;
   /** The other flow of the connection, or -1. */
   partnerOf(slot: number): number;
   translatedOf(slot: number): Translated | undefined;
@@ -47,6 +51,8 @@ export function createJoins(rawOf: (slot: number) => Raw): Joins {
 
   const joins: Joins = {
     isHidden: (slot) => hidden.has(slot),
+    hide: (slot) => void hidden.add(slot),
+    reveal: (slot) => !partners.has(slot) && hidden.delete(slot),
     partnerOf: (slot) => partners.get(slot) ?? NONE,
     translatedOf: (slot) => translations.get(slot),
     join(original, translated) {

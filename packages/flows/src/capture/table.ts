@@ -49,6 +49,10 @@ export function createDelta(): Delta {
   return new Float64Array(5);
 }
 
+export function hasCounted(delta: Delta): boolean {
+  return delta[0] !== 0 || delta[1] !== 0;
+}
+
 /** Results of `update` beside a slot. */
 export const UNCHANGED = -1;
 export const UNKNOWN = -2;
