@@ -329,7 +329,7 @@ test.each([
     ["apply", "/nonexistent.yaml"],
     undefined,
     1,
-    "/nonexistent.yaml cannot be read",
+    "/nonexistent.yaml does not exist",
   ],
   ["no file", ["apply"], undefined, 2, "x0: "],
   ["a time that is none", ["apply", "-", "--confirm-within", "soon"], denyAll, 2, '"soon" is not a duration'],
