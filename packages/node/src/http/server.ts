@@ -72,11 +72,18 @@ const pageHeaders = {
   "cache-control": "no-store",
 };
 
+function unused(): never {
+  throw new Error("routes are validated by their zod schemas, not by fastify");
+}
+
+/** In place of ajv and fast-json-stringify, which fastify loads otherwise, whether or not a route needs them. */
+const noCompilers = { buildValidator: unused, buildSerializer: unused };
+
 /** @throws X0_NODE_PORT_IN_USE, X0_NODE_SOCKET */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { folder, log } = options;
   const stopping = new AbortController();
-  const app = fastify({ bodyLimit: maxBodyBytes });
+  const app = fastify({ bodyLimit: maxBodyBytes, schemaController: { compilersFactory: noCompilers } });
   const tcp = createServer((request, response) => app.routing(request, response));
   const unix = createServer((request, response) => app.routing(request, response));
   const viaUnix = new WeakSet<Socket>();
