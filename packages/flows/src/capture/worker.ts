@@ -2,6 +2,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { compactHeapSoon, serveChannel, systemClock } from "@x0tta6bl4/core";
 import { openLibc } from "../kernel/libc.ts";
+import { releaseStartSoon } from "../kernel/resident.ts";
 import { type Capture, openCapture } from "./capture.ts";
 import type { CaptureContract } from "./contract.ts";
 import { pollDelayMs } from "./poll-delay.ts";
@@ -28,7 +29,8 @@ function opened(): Capture {
 
 const server = serveChannel<CaptureContract>(port, {
   open(options) {
-    const opening = openCapture(openLibc(), options, systemClock, {
+    const libc = openLibc();
+    const opening = openCapture(libc, options, systemClock, {
       changes: (id, changes, dropped) => server.emit("changes", { id, changes, dropped }),
       events: (id, events) => server.emit("insight", { id, events }),
       // Its words go over without being copied.
@@ -61,6 +63,7 @@ const server = serveChannel<CaptureContract>(port, {
       server.emit("features", opening.features());
     }, options.readIntervalMs);
     compactHeapSoon();
+    releaseStartSoon(libc);
     return opening.features();
   },
   list: (query) => opened().list(query),
