@@ -6,7 +6,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
@@ -91,13 +91,14 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
   const own = join(folder, set);
   const links = join(own, LINKS);
   const opened = new Map<PinnedMap, number>();
-  for (const name of namesIn(own).length > 0 ? pinnedMaps : []) {
+  const isThere = existsSync(own);
+  for (const name of isThere ? pinnedMaps : []) {
     const map = openPinned(libc, join(own, name));
     if (map !== undefined) opened.set(name, map);
   }
   // Half of them are none: whoever made or removed them was cut short, and nothing has to be in force by them.
   let isOn = opened.size === pinnedMaps.length;
-  if (!isOn) removePinned(own);
+  if (isThere && !isOn) removePinned(own);
   const left = new Map(
     namesIn(folder)
       .filter((name) => name !== set)
@@ -162,7 +163,8 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
     },
     turnOff() {
       closeLeft();
-      removePinned(folder);
+      // Who may not look there has pinned nothing.
+      if (existsSync(folder)) removePinned(folder);
       named.clear();
       isOn = false;
     },
