@@ -153,4 +153,11 @@ describe("over time", () => {
     expect(lasting.length).toBeGreaterThan(0);
     await simulation.history.close(1000);
   });
+
+  test("flows of a flood, which are more than what is held back, are there at once", async () => {
+    const simulation = simulated(folder, { flowsPerSecond: 200, seed: 12, options: { mostYoung: 64 } });
+    simulation.record(5);
+    expect(await simulation.read()).toEqual(simulation.wanted());
+    await simulation.history.close(1000);
+  });
 });

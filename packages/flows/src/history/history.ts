@@ -31,6 +31,8 @@ export interface HistoryOptions {
   readonly maxFlows: number;
   /** Default 3000: what a crash may cost. */
   readonly flushMs?: number;
+  /** Default 16,384: flows that just began and are held back, since most are over soon and then need one row. */
+  readonly mostYoung?: number;
   /** Default 64: how many blocks have sums together. */
   readonly stretchBlocks?: number;
 }
@@ -42,6 +44,8 @@ export interface History extends Sink, HistoryCalls {
   covers(range: ReplayRange): FlowList["covers"];
   sizeBytes(): number;
 }
+
+const MOST_YOUNG = 16_384;
 
 /** After a step of the clock nothing is deleted for its age until this has passed: it may step back. */
 const TRUST_AFTER_STEP_MS = 3_600_000;
@@ -56,6 +60,7 @@ export function openHistory(options: HistoryOptions): History {
     run,
     flushMs,
     maxFlows: options.maxFlows,
+    mostYoung: options.mostYoung ?? MOST_YOUNG,
     sealed: stretches.add,
   });
   const keeper = createEventKeeper(store, run);

@@ -13,8 +13,6 @@ import { ended, recordsOf } from "./rows.ts";
 import type { Store, StoreWriter } from "./store.ts";
 import { createYoung, type Young } from "./young.ts";
 
-/** Flows that began in the last seconds: what a flood brings beyond is written as it comes. */
-const MOST_YOUNG = 16_384;
 /** How often all open flows get a row anew, so that after a crash no more than this has to be looked through. */
 const CHECKPOINT_MS = 600_000;
 
@@ -31,6 +29,8 @@ export interface RecorderOptions {
   readonly run: number;
   readonly flushMs: number;
   readonly maxFlows: number;
+  /** Flows that began in the last seconds: what a flood brings beyond is written as it comes. */
+  readonly mostYoung: number;
   /** A full block was written, for good. */
   readonly sealed: (number: number, block: Block) => void;
 }
@@ -63,10 +63,13 @@ interface OwnPile extends Pile {
   readonly tails: Set<number>;
 }
 
-export function createRecorder(store: Store, { run, flushMs, maxFlows, sealed }: RecorderOptions): Recorder {
+export function createRecorder(
+  store: Store,
+  { run, flushMs, maxFlows, mostYoung, sealed }: RecorderOptions,
+): Recorder {
   const dictionaries = createDictionaries();
   const room = createPackRoom(BLOCK_ROWS);
-  const young = createYoung(MOST_YOUNG);
+  const young = createYoung(mostYoung);
   const open = createOpenFlows(maxFlows);
   const pile = (kind: BlockKind): OwnPile => ({
     kind,
