@@ -8,11 +8,12 @@ import {
   type Interface,
   macvlan,
   type Namespace,
+  openSockets,
   ping,
   requireKernel,
+  type Sockets,
 } from "./lab/index.ts";
 import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
-import { openSockets, type Sockets } from "./policy/sockets.ts";
 
 beforeEach((context) =>
   requireKernel(context, "netns", "nftables", "bpf", "btf", "tcx", "bridge", "macvlan"),

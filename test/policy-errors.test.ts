@@ -6,12 +6,13 @@ import {
   type FrameSender,
   frameSender,
   type Namespace,
+  openSockets,
   type Routed,
   route,
+  type Sockets,
 } from "./lab/index.ts";
 import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
 import { sharedHosts } from "./policy/hosts.ts";
-import { openSockets, type Sockets } from "./policy/sockets.ts";
 import { witness } from "./policy/witness.ts";
 
 const NARROW = 1300;

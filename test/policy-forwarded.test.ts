@@ -1,9 +1,16 @@
 /** A router's policy judges what reaches or leaves the router, not what it forwards. */
 import { describe, expect, test } from "vitest";
-import { createNamespace, masquerade, ping, type Routed, route } from "./lab/index.ts";
+import {
+  createNamespace,
+  masquerade,
+  openSockets,
+  ping,
+  type Routed,
+  route,
+  type Sockets,
+} from "./lab/index.ts";
 import { type Guarded, guard } from "./policy/guarded.ts";
 import { sharedHosts } from "./policy/hosts.ts";
-import { openSockets, type Sockets } from "./policy/sockets.ts";
 
 const denyAll = "{endpointSelector: {}, ingress: [{}], egress: [{}]}";
 

@@ -1,8 +1,7 @@
 /** Connections that are older than the first policy, and than the agent. */
 import { beforeEach, expect, test } from "vitest";
-import { pair, requireKernel } from "./lab/index.ts";
+import { openSockets, pair, requireKernel, type Sockets, type Talker } from "./lab/index.ts";
 import { guard, toPorts } from "./policy/guarded.ts";
-import { openSockets, type Sockets, type Talker } from "./policy/sockets.ts";
 
 beforeEach((context) => requireKernel(context, "netns", "nftables", "bpf", "btf", "tcx"));
 

@@ -3,12 +3,11 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { pair, requireKernel } from "./lab/index.ts";
+import { openSockets, pair, requireKernel } from "./lab/index.ts";
 import { deniedStream } from "./policy/denied.ts";
 import { guard } from "./policy/guarded.ts";
 import { otherPrograms } from "./policy/other-programs.ts";
 import { pinnedFolder } from "./policy/pinned-folder.ts";
-import { openSockets } from "./policy/sockets.ts";
 
 const DENIED = 9090;
 

@@ -2,10 +2,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { pair, requireKernel } from "./lab/index.ts";
+import { openSockets, pair, requireKernel, type Talker } from "./lab/index.ts";
 import { type Guarded, guard } from "./policy/guarded.ts";
 import { policyLine, remoteShell } from "./policy/remote-shell.ts";
-import { openSockets, type Talker } from "./policy/sockets.ts";
 import { witness } from "./policy/witness.ts";
 
 beforeEach((context) => requireKernel(context, "netns", "nftables", "bpf", "btf", "tcx"));

@@ -2,10 +2,17 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { createCgroup, type Pair, type Place, pair, requireKernel } from "./lab/index.ts";
+import {
+  createCgroup,
+  openSockets,
+  type Pair,
+  type Place,
+  pair,
+  requireKernel,
+  type Sockets,
+} from "./lab/index.ts";
 import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
 import { sharedHosts } from "./policy/hosts.ts";
-import { openSockets, type Sockets } from "./policy/sockets.ts";
 
 const web = `web-${process.pid}.service`;
 const app = `app-${process.pid}.service`;

@@ -12,6 +12,7 @@ import {
   type Agent,
   missingKernel,
   type Outcome,
+  openSockets,
   type Place,
   pair,
   type Running,
@@ -21,7 +22,6 @@ import {
   start,
   startAgent,
 } from "./lab/index.ts";
-import { openSockets } from "./policy/sockets.ts";
 
 const needs = ["netns", "nftables", "bpf", "btf", "tcx"] as const;
 beforeEach((context) => requireKernel(context, ...needs));

@@ -10,6 +10,7 @@ export type { PingOptions, PingReport } from "./children/ping.ts";
 export type { RelayContract, RelayOptions, RelayReport } from "./children/relay.ts";
 export type { TcpConnection, TcpReport, TcpServerContract } from "./children/tcp.ts";
 export type { UdpReport } from "./children/udp.ts";
+export type { Knock, WorkloadSocketsContract } from "./children/workload-sockets.ts";
 export type { Loss, QueueCounters, RateLimit, RateOptions } from "./faults.ts";
 export { delayRelay, dropPackets, limitRate } from "./faults.ts";
 export type { FrameSender } from "./frames.ts";
@@ -20,6 +21,8 @@ export type { CommandOptions, Output, Place, Places, Running, Script, ScriptCont
 export { isAlive, run, start, startScript } from "./process.ts";
 export type { KernelFeature, Skippable } from "./requirements.ts";
 export { isInstalled, missingKernel, requireKernel } from "./requirements.ts";
+export type { Sockets, Talker } from "./sockets.ts";
+export { openSockets } from "./sockets.ts";
 export type { Bridged, Interface, LinkOptions, Pair, PortForward, Routed } from "./topology.ts";
 export {
   acquaint,

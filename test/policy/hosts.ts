@@ -4,12 +4,13 @@ import {
   type FrameSender,
   frameSender,
   missingKernel,
+  openSockets,
   type Pair,
   pair,
   requireKernel,
+  type Sockets,
 } from "../lab/index.ts";
 import { type Guarded, guard } from "./guarded.ts";
-import { openSockets, type Sockets } from "./sockets.ts";
 
 const needs = ["netns", "nftables", "bpf", "btf", "tcx"] as const;
 

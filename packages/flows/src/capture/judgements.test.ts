@@ -6,11 +6,12 @@ import {
   type FrameSender,
   frameSender,
   missingKernel,
+  openSockets,
   type Pair,
   pair,
   requireKernel,
+  type Sockets,
 } from "../../../../test/lab/index.ts";
-import { openSockets, type Sockets } from "../../../../test/policy/sockets.ts";
 import { ethernet, ipv4, udp } from "../testing/frames.ts";
 import { type Judged, judge } from "../testing/judged.ts";
 

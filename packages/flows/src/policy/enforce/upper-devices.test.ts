@@ -6,10 +6,10 @@ import {
   createNamespace,
   frameSender,
   type Interface,
+  openSockets,
   pair,
   requireKernel,
 } from "../../../../../test/lab/index.ts";
-import { openSockets } from "../../../../../test/policy/sockets.ts";
 import type { Flow } from "../../flow.ts";
 import { ethernet, ipv4, udp } from "../../testing/frames.ts";
 import { judge } from "../../testing/judged.ts";

@@ -6,10 +6,12 @@ import { beforeEach, expect, test } from "vitest";
 import {
   createCgroup,
   createNamespace,
+  type Knock,
   type Place,
   requireKernel,
   type Script,
   startScript,
+  type WorkloadSocketsContract,
 } from "../../../../../test/lab/index.ts";
 import { parseAddress } from "../../address.ts";
 import { connectionKeyLayout, connectionLayout, flowLayout } from "../../generated/layout.ts";
@@ -42,7 +44,6 @@ import {
 import { one, some } from "../testing/choose.ts";
 import { randomSet } from "../testing/random-set.ts";
 import { labelsOf } from "../testing/vocabulary.ts";
-import type { Knock, WorkloadSocketsContract } from "../testing/workload-sockets.ts";
 import { openMembership } from "./membership.ts";
 
 const POLICIES = 60;
@@ -78,7 +79,7 @@ test("equal verdict and rule at both ends", { timeout: 120_000 }, async () => {
         enter: (command) => ["sh", "-c", 'echo $$ >"$0" && exec "$@"', `${folder}/cgroup.procs`, ...command],
       };
       const script = await startScript<WorkloadSocketsContract>(
-        new URL("../testing/workload-sockets.ts", import.meta.url),
+        new URL("../../../../../test/lab/children/workload-sockets.ts", import.meta.url),
         ports.filter((port) => ownerOf(port) === owners[index]),
         { places: [host, inside] },
       );

@@ -1,8 +1,8 @@
 /** A process of a workload: serves ports, and knocks at those of others. */
 import { createSocket } from "node:dgram";
 import { connect, createServer } from "node:net";
-import { serveScript } from "../../../../../test/lab/children/serve.ts";
-import type { ScriptContract } from "../../../../../test/lab/process.ts";
+import type { ScriptContract } from "../process.ts";
+import { serveScript } from "./serve.ts";
 
 /** A connection, or a datagram; its source port is no other one's. */
 export interface Knock {

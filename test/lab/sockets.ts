@@ -1,10 +1,10 @@
 /**
  * One side of real connections: sockets that a test opens, writes to and listens at, in a namespace of its own. They
- * live in a process a namespace, `sockets-child.ts`.
+ * live in a process a namespace, `children/sockets.ts`.
  */
 import { setTimeout } from "node:timers/promises";
-import { type Places, startScript } from "../lab/index.ts";
-import type { Opening, SocketsContract } from "./sockets-child.ts";
+import type { Opening, SocketsContract } from "./children/sockets.ts";
+import { type Places, startScript } from "./process.ts";
 
 export interface Sockets extends AsyncDisposable {
   /** A socket that waits for others: a TCP listener, or a bound UDP socket. */
@@ -38,7 +38,7 @@ export interface Talker {
 
 export async function openSockets(places: Places): Promise<Sockets> {
   const script = await startScript<SocketsContract>(
-    new URL("./sockets-child.ts", import.meta.url),
+    new URL("./children/sockets.ts", import.meta.url),
     undefined,
     {
       places,

@@ -1,8 +1,8 @@
 /** The process behind `openSockets`. */
 import { createSocket } from "node:dgram";
 import { type AddressInfo, connect, createServer, isIPv6, type Server, type Socket } from "node:net";
-import { type Parent, serveScript } from "../lab/children/serve.ts";
-import type { ScriptContract } from "../lab/process.ts";
+import type { ScriptContract } from "../process.ts";
+import { type Parent, serveScript } from "./serve.ts";
 
 export interface Opening {
   readonly kind: "listen" | "dial";
