@@ -6,14 +6,14 @@
 import { setImmediate } from "node:timers/promises";
 import { type Clock, type Log, messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../errors.ts";
-import type { EncodedTables } from "./compile/encode.ts";
-import type { PlainWorld, PolicyCompiler } from "./compiler/contract.ts";
-import { gathered, type SetPart } from "./compiler/set-parts.ts";
+import { type Difference, difference, merged } from "./changes.ts";
+import { areEqual, type Compiled, compileDocuments, isSameWorld, plainWorld } from "./compiler/compiled.ts";
+import type { PolicyCompiler } from "./compiler/contract.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { PolicyText } from "./documents.ts";
-import type { EnforcementFigures, Tuple, WorkloadPlace } from "./enforce/contract.ts";
+import type { EnforcementFigures, Tuple } from "./enforce/contract.ts";
 import type { Enforcement } from "./enforce/service.ts";
-import type { PolicySet, World } from "./model.ts";
+import type { World } from "./model.ts";
 import type { AdmittedAddresses, NameSettings } from "./names/contract.ts";
 import { type KnownAddress, knownAddresses } from "./names/known.ts";
 import type { NameStore } from "./names/name-store.ts";
@@ -38,13 +38,8 @@ export interface ApplyRequest {
   readonly session?: Tuple | undefined;
 }
 
-export interface Change {
+export interface Change extends Difference {
   readonly generation: number;
-  /** Names of the documents. */
-  readonly added: readonly string[];
-  readonly changed: readonly string[];
-  readonly removed: readonly string[];
-  readonly unchanged: readonly string[];
   readonly waiting: boolean;
   /** What was hardly meant, of the policies that were given. */
   readonly warnings: readonly string[];
@@ -57,17 +52,6 @@ export interface Held {
   readonly compiled: Compiled | undefined;
   /** Of the kernel; undefined where it is not enforced. */
   readonly inKernel: number | undefined;
-}
-
-interface Compiled {
-  readonly set: PolicySet;
-  /** Its rules' numbers, in the order in which they were given. */
-  readonly ids: readonly number[];
-  /** What it was compiled against. */
-  readonly world: World;
-  readonly tables: EncodedTables;
-  /** Where the workloads are that it selects. */
-  readonly places: readonly WorkloadPlace[];
 }
 
 export interface RepositoryStatus {
@@ -177,34 +161,13 @@ export function createRepository(options: RepositoryOptions): Repository {
     toldSettings = settings;
     return { stored, compiled, inKernel: generation };
   };
-  /**
-   * The set comes in parts and its rules are numbered part by part: nothing holds up this thread for long.
-   * @param before what was compiled of the same documents, against another world.
-   */
-  const compiledOf = async (
+  const compiledOf = (
     documents: readonly StoredDocument[],
     management: boolean,
     before?: Compiled,
   ): Promise<Compiled> => {
     world = options.world();
-    if (documents.length === 0)
-      return { set: { policies: [] }, ids: [], world, tables: noTables, places: [] };
-    const against = world;
-    const { parts, names: selections } = await compiler.take(documents);
-    const { set, ids } = before ?? (await numberedSet(parts));
-    const numbers = selections.map(([kind, text]) => names.numberOf(kind, text));
-    const compiled = await compiler.tables({ ids, world: plain(against), management, numbers });
-    return { set, ids, world: against, ...compiled };
-  };
-  const numberedSet = async (count: number): Promise<Pick<Compiled, "set" | "ids">> => {
-    const parts: SetPart[] = [];
-    const ids: number[] = [];
-    while (parts.length < count) {
-      const part = await compiler.part(parts.length);
-      parts.push(part);
-      ids.push(...store.ids(part.contents));
-    }
-    return { set: gathered(parts, ids), ids };
+    return compileDocuments({ compiler, store, names }, { documents, management, world, before });
   };
   const requireSettled = (): void => {
     if (waiting !== undefined)
@@ -273,7 +236,11 @@ export function createRepository(options: RepositoryOptions): Repository {
     knownAddresses(canEnforce() === undefined ? names.saved(clock.nowMs()) : await admitted(), names);
   /** Of what was compiled last. */
   const warningsOf = async (policies: readonly string[]): Promise<string[]> => {
-    const remarks = await compiler.remarks({ world: plain(world), known: await known(), names: policies });
+    const remarks = await compiler.remarks({
+      world: plainWorld(world),
+      known: await known(),
+      names: policies,
+    });
     return remarks.map(
       ({ policy, path, message, hint }) =>
         `${policy}, ${path}: ${message}${hint === undefined ? "" : ` (${hint})`}`,
@@ -320,7 +287,7 @@ export function createRepository(options: RepositoryOptions): Repository {
         ? { ...compiled, world }
         : await compiledOf(stored.documents, stored.management, compiled);
       const arePlaced = JSON.stringify(latest.places) === JSON.stringify(compiled.places);
-      if (inKernel !== undefined && isTold && arePlaced && equal(latest.tables, compiled.tables)) {
+      if (inKernel !== undefined && isTold && arePlaced && areEqual(latest.tables, compiled.tables)) {
         held = { ...held, compiled: latest };
         return;
       }
@@ -458,71 +425,6 @@ export function createRepository(options: RepositoryOptions): Repository {
   };
 }
 
-/** Of no policy. */
-const noTables: EncodedTables = {
-  keys: new Uint8Array(),
-  values: new Uint8Array(),
-  count: 0,
-  automaton: new Uint8Array(),
-};
-
-function plain({ node, members, workloads }: World): PlainWorld {
-  return { node, members, workloads };
-}
-
-const keyOf = ({ kind, name }: Pick<StoredDocument, "kind" | "name">): string => `${kind} ${name}`;
-
-/** By kind and name the given ones replace those that hold; one that says the same stays as it was applied. */
-function merged(holding: readonly StoredDocument[], given: readonly StoredDocument[]): StoredDocument[] {
-  const all = new Map(holding.map((document) => [keyOf(document), document]));
-  for (const document of given) {
-    const before = all.get(keyOf(document));
-    const isSame = before?.text === document.text && before.audit === document.audit;
-    if (!isSame) all.set(keyOf(document), document);
-  }
-  return [...all.values()];
-}
-
-function difference(
-  before: readonly StoredDocument[],
-  after: readonly StoredDocument[],
-): Pick<Change, "added" | "changed" | "removed" | "unchanged"> {
-  const old = new Map(before.map((document) => [keyOf(document), document]));
-  const now = new Set(after.map(keyOf));
-  const names = (documents: readonly StoredDocument[]): string[] => documents.map(({ name }) => name).sort();
-  const kept = after.filter((document) => old.has(keyOf(document)));
-  const isSame = (document: StoredDocument): boolean => {
-    const other = old.get(keyOf(document));
-    return other?.text === document.text && other.audit === document.audit;
-  };
-  return {
-    added: names(after.filter((document) => !old.has(keyOf(document)))),
-    changed: names(kept.filter((document) => !isSame(document))),
-    unchanged: names(kept.filter(isSame)),
-    removed: names(before.filter((document) => !now.has(keyOf(document)))),
-  };
-}
-
 function same(a: Tuple, b: Tuple): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** Whether selectors select the same: members and labels are the configuration's, names are not compiled. */
-function isSameWorld(a: World, b: World): boolean {
-  return (
-    a.node.addresses.length === b.node.addresses.length &&
-    a.node.addresses.every(
-      (address, index) => Buffer.compare(address, b.node.addresses[index] as Uint8Array) === 0,
-    ) &&
-    (a.workloads === b.workloads || JSON.stringify(a.workloads) === JSON.stringify(b.workloads))
-  );
-}
-
-function equal(a: EncodedTables, b: EncodedTables): boolean {
-  return (
-    a.count === b.count &&
-    Buffer.compare(a.keys, b.keys) === 0 &&
-    Buffer.compare(a.values, b.values) === 0 &&
-    Buffer.compare(a.automaton, b.automaton) === 0
-  );
 }

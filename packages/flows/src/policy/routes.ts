@@ -10,6 +10,7 @@ import {
   selectsName,
   stateAnswer,
 } from "./answers.ts";
+import { plainWorld } from "./compiler/compiled.ts";
 import type { PolicyCompiler } from "./compiler/contract.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { Tuple } from "./enforce/contract.ts";
@@ -181,8 +182,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
         const { files } = body as z.infer<typeof checkSchema>;
         const { repository, compiler } = opened();
         const known = await repository.known();
-        const { node, members, workloads } = repository.status().world;
-        const world = { node, members, workloads };
+        const world = plainWorld(repository.status().world);
         const { documents, problems } = await compiler.check({ files, world, known });
         return { valid: exitOf(problems) === 0, documents: [...documents], problems: [...problems] };
       },

@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { requireMoment } from "../../filter.ts";
 import type { ReplayRange } from "../../history/replay.ts";
 import { protocolName } from "../../protocols.ts";
+import { plainWorld } from "../compiler/compiled.ts";
 import type { PolicyCompiler } from "../compiler/contract.ts";
 import type { PolicyConfig } from "../config.ts";
 import { type Labels, NODE_ENDPOINT, type World } from "../model.ts";
@@ -40,7 +41,6 @@ export async function rehearsalOf(
   const workloads = allWorkloads(world.workloads, await recorded.owners(range, signal), (owner) =>
     workloadLabels(owner, config.workloads),
   );
-  const { node, members } = world;
   const {
     tables,
     rules,
@@ -48,7 +48,7 @@ export async function rehearsalOf(
   } = await compiler.rehearsal({
     files,
     documents: alone ? [] : documents,
-    world: { node, members, workloads },
+    world: { ...plainWorld(world), workloads },
     management,
   });
   const ruleById = new Map(rules);
