@@ -136,9 +136,7 @@ function common(): Promise<Host> {
 }
 afterAll(async () => (await shared)?.[Symbol.asyncDispose]());
 
-test("names that no policy selects open nothing, and each selector what it says", {
-  timeout: 60_000,
-}, async () => {
+test("names that no policy selects open nothing, and each selector what it says", async () => {
   const edge = await common();
   expect(await edge.reach([named(nth(1), "other.test"), named(nth(2), "x.names.test")], 500)).toEqual([
     false,
@@ -161,7 +159,6 @@ test("names that no policy selects open nothing, and each selector what it says"
 
 test.each([false, true])(
   "what a name is answered with is reached at once, local resolver %s",
-  { timeout: 90_000 },
   async (isLocal) => {
     await using own = isLocal ? await host(isLocal) : undefined;
     const edge = own ?? (await common());
@@ -183,7 +180,7 @@ test.each([false, true])(
   },
 );
 
-test("eight programs that ask at once are let through", { timeout: 90_000 }, async () => {
+test("eight programs that ask at once are let through", async () => {
   const edge = await common();
   const programs = Array.from({ length: 8 }, (_, program) =>
     edge.reach(Array.from({ length: 25 }, (_, index) => named(nth(2000 + index + 25 * (program >> 1))))),
@@ -191,7 +188,7 @@ test("eight programs that ask at once are let through", { timeout: 90_000 }, asy
   expect((await Promise.all(programs)).flat().filter((one) => !one)).toEqual([]);
 });
 
-test("a connection that was denied passes once its name is learned", { timeout: 60_000 }, async () => {
+test("a connection that was denied passes once its name is learned", async () => {
   const edge = await common();
   const address = nth(3000);
   // Its SYN comes again, with the same ports.
@@ -201,9 +198,7 @@ test("a connection that was denied passes once its name is learned", { timeout: 
   expect(await early).toEqual([true]);
 });
 
-test("an address goes when its time is over, unless a connection holds it", {
-  timeout: 120_000,
-}, async () => {
+test("an address goes when its time is over, unless a connection holds it", async () => {
   await using edge = await host(false, ["policy.names_min_ttl=1"]);
   const [held, left] = [nth(1), nth(2)];
   expect(await edge.reach([held, left].map((address) => named(address, "ttl-2.deep.test")))).toEqual([
@@ -221,7 +216,7 @@ test("an address goes when its time is over, unless a connection holds it", {
   expect(await edge.reach([left], 500)).toEqual([false]);
 });
 
-test("what was learned holds after the agent was killed", { timeout: 60_000 }, async () => {
+test("what was learned holds after the agent was killed", async () => {
   const edge = await common();
   const address = nth(4000);
   expect(await edge.reach([named(address)])).toEqual([true]);
@@ -236,9 +231,7 @@ test("what was learned holds after the agent was killed", { timeout: 60_000 }, a
   expect(await edge.reach([nth(4001)], 500)).toEqual([false]);
 });
 
-test("answers of other servers than the resolvers open nothing, and it is said", {
-  timeout: 60_000,
-}, async () => {
+test("answers of other servers than the resolvers open nothing, and it is said", async () => {
   await using edge = await host(false, ['policy.resolvers=["192.0.2.53"]']);
   expect(await edge.reach([named(nth(1))], 500)).toEqual([false]);
   const { admitted, figures } = await edge.names();
@@ -251,7 +244,7 @@ test("answers of other servers than the resolvers open nothing, and it is said",
   }
 });
 
-test("a pinned policy learns names without the agent", { timeout: 60_000 }, async () => {
+test("a pinned policy learns names without the agent", async () => {
   const edge = await common();
   await using stack = new AsyncDisposableStack();
   const text = (await edge.policy("show", "default/names")).stdout;
