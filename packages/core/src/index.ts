@@ -11,6 +11,23 @@ export { createLog } from "./log.ts";
 export type { Counter, Gauge, Histogram, Labels, MetricDefinition, Metrics } from "./metrics.ts";
 export { nearest } from "./nearest.ts";
 export type { DoctorEntry, Feature, Health, Part, PartContext, PartDefinition, State } from "./part.ts";
+export type { ByteReader, ByteWriter } from "./protobuf.ts";
+export {
+  beginDelimited,
+  byteWriter,
+  endDelimited,
+  MalformedMessage,
+  readDelimited,
+  readDouble,
+  readVarint,
+  reserve,
+  skipField,
+  wireType,
+  writeBigVarint,
+  writeDouble,
+  writeString,
+  writeVarint,
+} from "./protobuf.ts";
 export type { BoundedQueue } from "./queue.ts";
 export { boundedQueue } from "./queue.ts";
 export type { Random } from "./random.ts";

@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "@x0tta6bl4/core";
+import { type ByteWriter, byteWriter } from "@x0tta6bl4/core";
 import { encode, type Values } from "./codec.ts";
 import type { FlowsRequest } from "./flows-request.ts";
 import type { Emitter } from "./from-record.ts";
@@ -13,7 +14,6 @@ import { applyMask } from "./mask.ts";
 import { type Entry, entriesOf } from "./order.ts";
 import { getFlowsResponse, lostEventSource, nodeState } from "./schema.ts";
 import type { FlowWindow } from "./window.ts";
-import { type ByteWriter, byteWriter } from "./wire.ts";
 
 /** So much is framed before it is sent: enough that a system call is not felt, little enough to share the thread. */
 const SEND_BYTES = 65_536;

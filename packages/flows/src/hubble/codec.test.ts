@@ -1,4 +1,4 @@
-import { seededRandom } from "@x0tta6bl4/core";
+import { byteWriter, MalformedMessage, seededRandom, writeVarint } from "@x0tta6bl4/core";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decode, encode, type Message, message, messageLimits, timestampText, type Values } from "./codec.ts";
@@ -9,7 +9,6 @@ import {
   getFlowsResponse,
   serverStatusResponse,
 } from "./schema.ts";
-import { byteWriter, MalformedMessage, writeVarint } from "./wire.ts";
 
 function bytesOf(table: Message, values: Values): Buffer {
   const writer = byteWriter(16);

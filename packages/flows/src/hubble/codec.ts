@@ -20,7 +20,7 @@ import {
   writeDouble,
   writeString,
   writeVarint,
-} from "./wire.ts";
+} from "@x0tta6bl4/core";
 
 /** What a message of a peer may ask of the reader. How deep messages lie in one another, their tables bound. */
 export const messageLimits = {

@@ -1,4 +1,4 @@
-import { seededRandom } from "@x0tta6bl4/core";
+import { byteWriter, seededRandom } from "@x0tta6bl4/core";
 import { expect, test } from "vitest";
 import { readBatch } from "../recording/record.ts";
 import { mixedFlows } from "../testing/flows.ts";
@@ -8,7 +8,6 @@ import { parseFlowsRequest } from "./flows-request.ts";
 import { GrpcError } from "./grpc.ts";
 import { entriesOf } from "./order.ts";
 import { getFlowsRequest } from "./schema.ts";
-import { byteWriter } from "./wire.ts";
 
 function bytesOf(request: Values): Buffer {
   const writer = byteWriter();

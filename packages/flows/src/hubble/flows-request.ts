@@ -1,10 +1,11 @@
 /** What a client asks with GetFlows: numbers, times, filters and fields, checked before anything is answered. */
+
+import { MalformedMessage } from "@x0tta6bl4/core";
 import { decode, type Message } from "./codec.ts";
 import { compileFilters, type FlowTest, RefusedFilter } from "./filter.ts";
 import { GrpcError, status } from "./grpc.ts";
 import { type FieldMask, parseMask } from "./mask.ts";
 import { flowMessage, getFlowsRequest } from "./schema.ts";
-import { MalformedMessage } from "./wire.ts";
 
 /** Filters of a request: each is tried on every flow. The CLI sends two at most. */
 const MAX_FILTERS = 64;

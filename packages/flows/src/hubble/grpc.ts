@@ -6,9 +6,9 @@
 import { once } from "node:events";
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
+import type { ByteWriter } from "@x0tta6bl4/core";
+import { reserve } from "@x0tta6bl4/core";
 import { messageLimits } from "./codec.ts";
-import type { ByteWriter } from "./wire.ts";
-import { reserve } from "./wire.ts";
 
 /** https://grpc.io/docs/guides/status-codes/ */
 export const status = {

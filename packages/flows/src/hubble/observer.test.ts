@@ -1,5 +1,5 @@
 import { createServer } from "node:net";
-import { type Clock, systemClock } from "@x0tta6bl4/core";
+import { byteWriter, type Clock, systemClock } from "@x0tta6bl4/core";
 import { expect, onTestFinished, test } from "vitest";
 import { type RecordReader, readBatch } from "../recording/record.ts";
 import { testFlow } from "../testing/flows.ts";
@@ -18,7 +18,6 @@ import {
   nodeState,
   serverStatusResponse,
 } from "./schema.ts";
-import { byteWriter } from "./wire.ts";
 
 const firstMs = Date.UTC(2026, 10, 22);
 const none = Buffer.alloc(0);

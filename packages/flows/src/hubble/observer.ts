@@ -1,4 +1,6 @@
 /** The services of Hubble's API: `observer.Observer`, and gRPC's health check, which its clients ask first. */
+
+import { byteWriter } from "@x0tta6bl4/core";
 import { answerFlows, type FlowsSource } from "./answer.ts";
 import { decode, encode, type Message, type Values } from "./codec.ts";
 import { parseFlowsRequest } from "./flows-request.ts";
@@ -12,7 +14,6 @@ import {
   nodeState,
   serverStatusResponse,
 } from "./schema.ts";
-import { byteWriter } from "./wire.ts";
 
 /** A node's own service, or a relay's, which speaks for nodes; here for the one that it is on. */
 export type Role = "node" | "relay";
