@@ -29,7 +29,7 @@ export function setAttribute(
   let at = 0;
   while (at < length && list[at] !== key) at += 2;
   if (at === length && length >= 2 * most) return outcome.full;
-  const copied = copyOf(value, longest, 0);
+  const copied = typeof value === "object" ? tried(value, longest) : copyOf(value, longest, 0);
   if (copied === undefined) return outcome.invalid;
   if (at === length) list.push(key, copied);
   else list[at + 1] = copied;
@@ -42,36 +42,26 @@ export function setAttributes(
   attributes: Attributes | undefined,
   most: number,
   longest: number,
+  isAllowed: (value: unknown) => boolean = () => true,
 ): number {
   if (typeof attributes !== "object" || attributes === null) return 0;
   let dropped = 0;
-  for (const key in attributes) {
-    if (!Object.hasOwn(attributes, key)) continue;
-    const became = setAttribute(list, key, attributes[key], most, longest);
-    if (became === outcome.invalid || became === outcome.full) dropped++;
+  try {
+    for (const key in attributes) {
+      if (!Object.hasOwn(attributes, key)) continue;
+      const value: unknown = attributes[key];
+      const became = isAllowed(value) ? setAttribute(list, key, value, most, longest) : outcome.invalid;
+      if (became === outcome.invalid || became === outcome.full) dropped++;
+    }
+  } catch {
+    // A getter, or a proxy: what it would have told is not known.
+    dropped++;
   }
   return dropped;
 }
 
-/** As `setAttributes` without arrays of mixed types, maps and null: an event has none. */
-export function setSimpleAttributes(
-  list: AttributeList,
-  attributes: Attributes | undefined,
-  most: number,
-  longest: number,
-): number {
-  if (typeof attributes !== "object" || attributes === null) return 0;
-  let dropped = 0;
-  for (const key in attributes) {
-    if (!Object.hasOwn(attributes, key)) continue;
-    const value: unknown = attributes[key];
-    const became = isSimple(value) ? setAttribute(list, key, value, most, longest) : outcome.invalid;
-    if (became === outcome.invalid || became === outcome.full) dropped++;
-  }
-  return dropped;
-}
-
-function isSimple(value: unknown): boolean {
+/** No arrays of mixed types, no maps, no null: an event's attributes. */
+export function isSimple(value: unknown): boolean {
   if (!Array.isArray(value)) return isPrimitive(typeof value) || value === undefined;
   const present = value.filter((one) => one !== null && one !== undefined);
   const type = typeof present[0];
@@ -80,6 +70,14 @@ function isSimple(value: unknown): boolean {
 
 function isPrimitive(type: string): boolean {
   return type === "string" || type === "number" || type === "boolean";
+}
+
+function tried(value: object | null, longest: number): Value | undefined {
+  try {
+    return copyOf(value, longest, 0);
+  } catch {
+    return undefined;
+  }
 }
 
 /** @returns undefined for what is no value */

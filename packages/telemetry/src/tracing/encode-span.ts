@@ -2,7 +2,6 @@
  * A span as OTLP writes it: opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto, v1.7. Each span
  * becomes one field `spans` of ScopeSpans, identifiers first, so that a reader finds them at a fixed place.
  */
-import type { SpanContext } from "@opentelemetry/api";
 import {
   type ByteWriter,
   beginDelimited,
@@ -14,7 +13,7 @@ import {
   writeVarint,
 } from "@x0tta6bl4/core";
 import type { AttributeList, Value } from "./attributes.ts";
-import { type WordContext, wordContext } from "./ids.ts";
+import type { WordContext } from "./ids.ts";
 import type { Instant, TimeAnchor } from "./time.ts";
 
 /** What is written of a span. */
@@ -44,7 +43,7 @@ export interface SpanEvent {
 }
 
 export interface SpanLink {
-  readonly context: SpanContext;
+  readonly context: WordContext;
   readonly attributes: AttributeList;
   readonly droppedAttributes: number;
 }
@@ -111,7 +110,7 @@ function writeLink(writer: ByteWriter, link: SpanLink): void {
   reserve(writer, 40);
   writer.bytes[writer.length++] = 0x6a;
   const at = beginDelimited(writer);
-  const context = wordContext(link.context);
+  const { context } = link;
   writeTraceId(writer, 0x0a, context);
   writeSpanId(writer, 0x12, context);
   const state = context.traceState?.serialize();

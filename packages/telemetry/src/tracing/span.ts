@@ -10,16 +10,11 @@ import {
   type SpanStatus,
   SpanStatusCode,
   type TimeInput,
+  TraceFlags,
 } from "@opentelemetry/api";
-import {
-  type AttributeList,
-  outcome,
-  setAttribute,
-  setAttributes,
-  setSimpleAttributes,
-} from "./attributes.ts";
+import { type AttributeList, isSimple, outcome, setAttribute, setAttributes } from "./attributes.ts";
 import type { EndedSpan, SpanEvent, SpanLink } from "./encode-span.ts";
-import type { WordContext } from "./ids.ts";
+import { type WordContext, wordContext } from "./ids.ts";
 import type { SpanLimits } from "./limits.ts";
 import type { Instant, TimeAnchor } from "./time.ts";
 
@@ -82,8 +77,12 @@ export class RecordingSpan implements Span, EndedSpan {
   }
 
   setAttributes(attributes: Attributes): this {
-    for (const key in attributes)
-      if (Object.hasOwn(attributes, key)) this.setAttribute(key, attributes[key] as AttributeValue);
+    try {
+      for (const key in attributes)
+        if (Object.hasOwn(attributes, key)) this.setAttribute(key, attributes[key] as AttributeValue);
+    } catch (error) {
+      unreadable("attributes", error);
+    }
     return this;
   }
 
@@ -105,11 +104,12 @@ export class RecordingSpan implements Span, EndedSpan {
     const attributes: AttributeList = [];
     const droppedAttributes =
       first === undefined
-        ? setSimpleAttributes(
+        ? setAttributes(
             attributes,
             attributesOrTime as Attributes | undefined,
             limits.attributesPerEvent,
             limits.attributeValueLength,
+            isSimple,
           )
         : 0;
     if (limits.eventCount <= 0) {
@@ -133,48 +133,51 @@ export class RecordingSpan implements Span, EndedSpan {
       this.droppedLinks++;
       return this;
     }
-    const attributes: AttributeList = [];
-    const { context, attributes: given } = link;
-    const droppedAttributes = setAttributes(attributes, given, attributesPerLink, attributeValueLength);
-    this.links ??= [];
-    if (this.links.length >= linkCount) {
-      this.links.shift();
-      this.droppedLinks++;
+    try {
+      const attributes: AttributeList = [];
+      const { context, attributes: given } = link;
+      const droppedAttributes = setAttributes(attributes, given, attributesPerLink, attributeValueLength);
+      this.links ??= [];
+      this.links.push({ context: wordContext(context), attributes, droppedAttributes });
+      if (this.links.length > linkCount) {
+        this.links.shift();
+        this.droppedLinks++;
+      }
+    } catch (error) {
+      unreadable("a link", error);
     }
-    this.links.push({ context, attributes, droppedAttributes });
     return this;
   }
 
   addLinks(links: Link[]): this {
-    for (const link of links) this.addLink(link);
+    if (Array.isArray(links)) for (const link of links) this.addLink(link);
     return this;
   }
 
   /** Ok is final, and unset changes nothing. */
-  setStatus({ code, message }: SpanStatus): this {
-    if (this.#isOver() || code === SpanStatusCode.UNSET || this.statusCode === SpanStatusCode.OK) return this;
+  setStatus(status: SpanStatus): this {
+    const { code, message } = status ?? {};
+    if (this.#isOver() || this.statusCode === SpanStatusCode.OK) return this;
+    if (code !== SpanStatusCode.OK && code !== SpanStatusCode.ERROR) return this;
     this.statusCode = code;
     this.statusMessage = code === SpanStatusCode.ERROR && typeof message === "string" ? message : undefined;
     return this;
   }
 
   updateName(name: string): this {
-    if (!this.#isOver()) this.name = name;
+    if (!this.#isOver()) this.name = String(name);
     return this;
   }
 
   recordException(exception: Exception, time?: TimeInput): void {
-    const attributes: Attributes = {};
-    if (typeof exception === "string") attributes["exception.message"] = exception;
-    else if (exception) {
-      const type = "code" in exception && exception.code ? String(exception.code) : exception.name;
-      if (type) attributes["exception.type"] = type;
-      if (exception.message) attributes["exception.message"] = exception.message;
-      if (exception.stack) attributes["exception.stacktrace"] = exception.stack;
+    try {
+      const attributes = exceptionAttributes(exception);
+      if (attributes["exception.type"] || attributes["exception.message"])
+        this.addEvent("exception", attributes, time);
+      else diag.warn("an exception without type and message was not recorded");
+    } catch (error) {
+      unreadable("an exception", error);
     }
-    if (attributes["exception.type"] || attributes["exception.message"])
-      this.addEvent("exception", attributes, time);
-    else diag.warn("an exception without type and message was not recorded");
   }
 
   end(endTime?: TimeInput): void {
@@ -183,7 +186,7 @@ export class RecordingSpan implements Span, EndedSpan {
     const at = endTime === undefined ? anchor.now() : anchor.instant(endTime);
     this.endTime = anchor.isBefore(at, this.startTime) ? this.startTime : at;
     this.#hasEnded = true;
-    this.#home.ended(this);
+    if (this.context.traceFlags & TraceFlags.SAMPLED) this.#home.ended(this);
   }
 
   #isOver(): boolean {
@@ -229,6 +232,25 @@ export class UnrecordedSpan implements Span {
   }
   recordException(): void {}
   end(): void {}
+}
+
+/** https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/ */
+function exceptionAttributes(exception: Exception): Attributes {
+  if (typeof exception === "string") return { "exception.message": exception };
+  const { code, name, message, stack } = exception as Partial<
+    Record<"code" | "name" | "message" | "stack", string>
+  >;
+  const type = code ? String(code) : name;
+  return {
+    ...(type ? { "exception.type": type } : {}),
+    ...(message ? { "exception.message": message } : {}),
+    ...(stack ? { "exception.stacktrace": stack } : {}),
+  };
+}
+
+/** What a program hands over may be a proxy, or have getters: the program must not fail for being watched. */
+function unreadable(what: string, error: unknown): void {
+  diag.warn(`${what} of a span could not be read`, error);
 }
 
 function isTime(value: unknown): value is TimeInput {

@@ -3,6 +3,7 @@ import {
   type Attributes,
   type Context,
   context as contextApi,
+  diag,
   INVALID_SPAN_CONTEXT,
   isSpanContextValid,
   type Link,
@@ -15,7 +16,7 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { isTracingSuppressed } from "@opentelemetry/core";
-import { decision, type Sampler, type SpanStart } from "../sampling/sampler.ts";
+import { decision, dropped, type Sampler, type SamplingResult, type SpanStart } from "../sampling/sampler.ts";
 import { contextWithSpan } from "./context.ts";
 import { type RandomWord, type TraceWords, traceIdOf, WordContext, wordContext } from "./ids.ts";
 import { RecordingSpan, type SpanHome, UnrecordedSpan } from "./span.ts";
@@ -42,11 +43,12 @@ export class SpanTracer implements Tracer {
     this.#home = home;
   }
 
-  startSpan(name: string, options: SpanOptions = NO_OPTIONS, context: Context = contextApi.active()): Span {
+  startSpan(name: string, given?: SpanOptions, context: Context = contextApi.active()): Span {
     if (isTracingSuppressed(context)) return SUPPRESSED;
+    const options = given ?? NO_OPTIONS;
     const parent = options.root ? undefined : parentOf(context);
     const start = new Start(this.#random, context, parent, name, options);
-    const { decision: decided, attributes, traceState } = this.#sampler.shouldSample(start);
+    const { decision: decided, attributes, traceState } = this.#ask(start);
     const isSampled = decided === decision.recordAndSample;
     const own = new WordContext(
       start,
@@ -62,6 +64,15 @@ export class SpanTracer implements Tracer {
     if (attributes !== undefined) span.begin(attributes);
     if (options.links !== undefined) span.addLinks(options.links);
     return span;
+  }
+
+  #ask(start: SpanStart): SamplingResult {
+    try {
+      return this.#sampler.shouldSample(start);
+    } catch (error) {
+      diag.error(`${this.#sampler.description} failed: the span is not recorded`, error);
+      return dropped;
+    }
   }
 
   startActiveSpan<F extends (span: Span) => unknown>(name: string, fn: F): ReturnType<F>;
