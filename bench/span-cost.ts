@@ -14,7 +14,7 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import { parentBased } from "../packages/telemetry/src/sampling/parent-based.ts";
-import { alwaysOff } from "../packages/telemetry/src/sampling/sampler.ts";
+import { alwaysOff, alwaysOn } from "../packages/telemetry/src/sampling/sampler.ts";
 import { createSpanProvider } from "../packages/telemetry/src/tracing/provider.ts";
 import type { Bench } from "./lib/bench.ts";
 import { median, round } from "./lib/statistics.ts";
@@ -80,6 +80,7 @@ function ratio(times: Readonly<Record<string, number[]>>, name: string): number 
 function ourTracer(): { tracer: Tracer; written: () => number } {
   let count = 0;
   const provider = createSpanProvider({
+    sampler: parentBased({ root: alwaysOn() }),
     chunkBytes: CHUNK_BYTES,
     chunkSpans: BATCH,
     onChunk(chunk) {

@@ -7,6 +7,8 @@ import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { type ReadableSpan, type SpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { traceRequest } from "../packages/telemetry/src/otlp/trace-request.ts";
+import { parentBased } from "../packages/telemetry/src/sampling/parent-based.ts";
+import { alwaysOn } from "../packages/telemetry/src/sampling/sampler.ts";
 import { type Decoded, decodeTraces } from "../packages/telemetry/src/testing/trace-decode.ts";
 import type { SpanChunk } from "../packages/telemetry/src/tracing/chunks.ts";
 import { defaultSpanLimits, type SpanLimits } from "../packages/telemetry/src/tracing/limits.ts";
@@ -54,6 +56,7 @@ export async function run({ quick }: ConformanceOptions): Promise<ConformanceRes
 function byUs(seed: number, limit: SpanLimits): Uint8Array {
   const chunks: SpanChunk[] = [];
   const provider = createSpanProvider({
+    sampler: parentBased({ root: alwaysOn() }),
     limits: limit,
     chunkBytes: 4096,
     chunkSpans: 5,

@@ -16,10 +16,14 @@ type Argument<C extends ChannelContract, Name extends keyof C["calls"]> = Parame
 type Result<C extends ChannelContract, Name extends keyof C["calls"]> = Awaited<ReturnType<C["calls"][Name]>>;
 
 export interface Channel<C extends ChannelContract> {
-  /** @throws what the worker threw; X0_CORE_CHANNEL_CLOSED if it ended first. */
+  /**
+   * @param transfer what the worker takes over instead of a copy
+   * @throws what the worker threw; X0_CORE_CHANNEL_CLOSED if it ended first.
+   */
   call<Name extends keyof C["calls"] & string>(
     name: Name,
     argument: Argument<C, Name>,
+    transfer?: readonly Transferable[],
   ): Promise<Result<C, Name>>;
   /** @returns what ends the listening. */
   on<Name extends keyof C["events"] & string>(
@@ -88,12 +92,12 @@ export function openChannel<C extends ChannelContract>(worker: Worker): Channel<
     settle(failure);
   });
   return {
-    call(name, argument) {
+    call(name, argument, transfer) {
       if (ended !== undefined) return Promise.reject(ended);
       const id = nextId++;
       return new Promise((resolve, reject) => {
         // Throws on what cannot be cloned: then nothing is pending.
-        worker.postMessage({ kind: "call", id, name, argument } satisfies Wire);
+        worker.postMessage({ kind: "call", id, name, argument } satisfies Wire, transfer ?? []);
         pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
       });
     },

@@ -1,5 +1,5 @@
 /** Gathers texts, one a record, into chunks of a size that a destination takes at once. */
-import type { Chunk } from "./delivery.ts";
+import type { Chunk } from "@x0tta6bl4/telemetry";
 
 export interface Chunks {
   add(text: string): void;

@@ -1,10 +1,16 @@
 /** Opens the exports of a configuration, each a sink of the recording thread. */
 import { type Clock, parseMoment, parseSize, type Random } from "@x0tta6bl4/core";
+import {
+  type Chunk,
+  type Delivery,
+  type Destination,
+  openDelivery,
+  otlpDestination,
+} from "@x0tta6bl4/telemetry";
 import { hubbleFieldMask, hubbleJsonLines, hubbleJsonOfEvent } from "../hubble/json.ts";
 import type { Sink } from "../recording/sink.ts";
 import { gatherChunks } from "./chunks.ts";
 import type { ExportConfig } from "./config.ts";
-import { type Chunk, type Delivery, type Destination, openDelivery } from "./delivery.ts";
 import type { Encoder } from "./encoder.ts";
 import { fileDestination } from "./file.ts";
 import { interfaceIndexes } from "./ipfix/interfaces.ts";
@@ -14,7 +20,6 @@ import type { ExportCounters } from "./ipfix/session.ts";
 import { TCP_MESSAGE_BYTES, tcpDestination } from "./ipfix/tcp.ts";
 import { ipfixTemplates } from "./ipfix/templates.ts";
 import { UDP_MESSAGE_BYTES, udpDestination } from "./ipfix/udp.ts";
-import { otlpDestination } from "./otlp/client.ts";
 import { logRecords } from "./otlp/log-record.ts";
 import { compileSelection } from "./selection.ts";
 import { exportSink } from "./sink.ts";
@@ -92,7 +97,7 @@ function openFile(config: ExportConfig, path: string, context: ExportContext): O
 function openOtlp(config: ExportConfig, url: URL, context: ExportContext): Opened {
   const { clock, random, hostName, version } = context;
   const userAgent = `x0tta6bl4/${version}`;
-  const destination = otlpDestination({ url, userAgent, nowMs: () => clock.nowMs() });
+  const destination = otlpDestination({ url, userAgent, encoding: "json", nowMs: () => clock.nowMs() });
   const delivery = openDelivery(destination, { random });
   const logs = logRecords({ fields: config.fields, hostName, version });
   const { before, after } = logs;

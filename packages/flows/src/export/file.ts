@@ -6,7 +6,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { messageOf } from "@x0tta6bl4/core";
-import type { Chunk, Destination, Outcome } from "./delivery.ts";
+import type { Chunk, Destination, Outcome } from "@x0tta6bl4/telemetry";
 
 const NEWLINE = 0x0a;
 /** Flows tell who speaks to whom: not for everyone. */

@@ -1,8 +1,8 @@
 import { seededRandom } from "@x0tta6bl4/core";
+import { openDelivery } from "@x0tta6bl4/telemetry";
 import { expect, test, vi } from "vitest";
 import type { Flow } from "../flow.ts";
 import { testFlow } from "../testing/flows.ts";
-import { openDelivery } from "./delivery.ts";
 import { compileSelection } from "./selection.ts";
 import { exportSink } from "./sink.ts";
 import { batch, figures } from "./testing/batches.ts";

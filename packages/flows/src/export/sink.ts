@@ -1,9 +1,9 @@
 /** One export as a sink of the recording thread: chooses, encodes, counts, and ends at its time. */
 import type { Feature, MetricDefinition } from "@x0tta6bl4/core";
+import type { Delivery } from "@x0tta6bl4/telemetry";
 import { exportsMetrics } from "@x0tta6bl4/telemetry";
 import type { FlowEventKind } from "../event.ts";
 import type { Sample, Sink } from "../recording/sink.ts";
-import type { Delivery } from "./delivery.ts";
 import type { Encoder } from "./encoder.ts";
 import type { Selection } from "./selection.ts";
 

@@ -1,7 +1,6 @@
 /** Where tracers come from: https://opentelemetry.io/docs/specs/otel/trace/sdk/#tracer-provider */
 import type { Tracer, TracerOptions, TracerProvider } from "@opentelemetry/api";
-import { parentBased } from "../sampling/parent-based.ts";
-import { alwaysOn, type Sampler } from "../sampling/sampler.ts";
+import type { Sampler } from "../sampling/sampler.ts";
 import { type ChunkOptions, SpanChunks } from "./chunks.ts";
 import { type RandomWord, randomWords } from "./ids.ts";
 import { defaultSpanLimits, type SpanLimits } from "./limits.ts";
@@ -17,8 +16,7 @@ export interface Scope {
 }
 
 export interface ProviderOptions extends ChunkOptions {
-  /** ParentBased(AlwaysOn) by default. */
-  readonly sampler?: Sampler;
+  readonly sampler: Sampler;
   readonly limits?: Partial<SpanLimits>;
   readonly time?: TimeSource;
   readonly random?: RandomWord;
@@ -37,8 +35,8 @@ export interface SpanProvider extends TracerProvider {
 export function createSpanProvider(options: ProviderOptions): SpanProvider {
   const anchor = new TimeAnchor(options.time);
   const chunks = new SpanChunks(anchor, options);
+  const { sampler } = options;
   const limits = { ...defaultSpanLimits, ...options.limits };
-  const sampler = options.sampler ?? parentBased({ root: alwaysOn() });
   const random = options.random ?? randomWords();
   const scopes: Scope[] = [];
   const tracers = new Map<string, Tracer>();

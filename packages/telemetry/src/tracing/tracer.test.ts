@@ -11,7 +11,8 @@ import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-ho
 import { suppressTracing } from "@opentelemetry/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { traceRequest } from "../otlp/trace-request.ts";
-import { alwaysOff, decision } from "../sampling/sampler.ts";
+import { parentBased } from "../sampling/parent-based.ts";
+import { alwaysOff, alwaysOn, decision } from "../sampling/sampler.ts";
 import { type Decoded, decodeSpans } from "../testing/trace-decode.ts";
 import type { SpanChunk } from "./chunks.ts";
 import { createSpanProvider, type ProviderOptions } from "./provider.ts";
@@ -19,6 +20,7 @@ import { createSpanProvider, type ProviderOptions } from "./provider.ts";
 function recording(options: Partial<ProviderOptions> = {}) {
   const chunks: SpanChunk[] = [];
   const provider = createSpanProvider({
+    sampler: parentBased({ root: alwaysOn() }),
     chunkBytes: 65_536,
     chunkSpans: 100,
     onChunk: (chunk) => chunks.push(chunk),

@@ -1,5 +1,5 @@
 /** Data records of an observation domain, gathered into messages of a size; templates may follow one another in one. */
-import type { Chunk } from "../delivery.ts";
+import type { Chunk } from "@x0tta6bl4/telemetry";
 import type { Template } from "./templates.ts";
 import type { Way } from "./way.ts";
 import { HEADER_BYTES, SET_HEADER_BYTES } from "./wire.ts";

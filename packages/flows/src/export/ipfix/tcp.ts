@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { messageOf } from "@x0tta6bl4/core";
-import type { Destination, Outcome } from "../delivery.ts";
+import type { Destination, Outcome } from "@x0tta6bl4/telemetry";
 import type { IpfixMessage } from "./messages.ts";
 import { openSession, type Session } from "./session.ts";
 import type { TransportOptions } from "./udp.ts";

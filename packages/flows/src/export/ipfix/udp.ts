@@ -4,7 +4,7 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "@x0tta6bl4/core";
-import type { Destination, Outcome } from "../delivery.ts";
+import type { Destination, Outcome } from "@x0tta6bl4/telemetry";
 import type { IpfixMessage } from "./messages.ts";
 import { openSession, type SessionOptions } from "./session.ts";
 

@@ -1,7 +1,7 @@
 /**
  * From an export to its peer: a bounded queue of encoded chunks, tried again with growing pauses while the peer is
  * away. What finds no room, is refused or is left at the end is counted in records. Whoever puts a chunk in never
- * waits.
+ * waits. Flows, spans, metrics and logs leave through it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { boundedQueue, type Random } from "@x0tta6bl4/core";
@@ -27,7 +27,7 @@ export type Outcome =
   | { readonly kind: "lost"; readonly reason: "rejected" | "unreachable"; readonly problem: string }
   | { readonly kind: "away"; readonly problem: string; readonly pauseMs?: number };
 
-/** A peer or a file. Called for one chunk at a time. */
+/** A peer or a file. Called for so many chunks at a time as the delivery says: one, by default. */
 export interface Destination<C extends Chunk> {
   /** An abort means that nobody waits any more. Never throws for what a peer or a disk does. */
   deliver(chunk: C, signal: AbortSignal): Promise<Outcome>;
@@ -50,6 +50,8 @@ export interface Delivery<C extends Chunk> {
   /** Takes the chunk's bytes as its own. */
   put(chunk: C): void;
   totals(): DeliveryTotals;
+  /** Settles once all that was put in before is delivered or lost. */
+  flush(): Promise<void>;
   /** Delivers what waits, as far as the deadline lets it; the rest is counted as unsent. Idempotent. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -57,12 +59,22 @@ export interface Delivery<C extends Chunk> {
 export interface DeliveryOptions {
   readonly random: Random;
   readonly queueBytes?: number;
+  /** Most records waiting; unbounded by default. */
+  readonly queueRecords?: number;
+  /** Chunks under way at a time; with several a peer gets them in another order. */
+  readonly parallel?: number;
   readonly firstPauseMs?: number;
 }
 
 export function openDelivery<C extends Chunk>(
   destination: Destination<C>,
-  { random, queueBytes = QUEUE_BYTES, firstPauseMs = FIRST_PAUSE_MS }: DeliveryOptions,
+  {
+    random,
+    queueBytes = QUEUE_BYTES,
+    queueRecords = Number.POSITIVE_INFINITY,
+    parallel = 1,
+    firstPauseMs = FIRST_PAUSE_MS,
+  }: DeliveryOptions,
 ): Delivery<C> {
   const queue = boundedQueue<C>(MOST_CHUNKS);
   const dropped = new Map<DropReason, number>();
@@ -103,21 +115,37 @@ export function openDelivery<C extends Chunk>(
     const length = ending.signal.aborted ? Math.min(milliseconds, firstPauseMs) : milliseconds;
     await sleep(length, undefined, { signal }).catch(() => {});
   };
+  /** The chunks that are neither delivered nor lost, in their order. */
+  const open = new Map<C, PromiseWithResolvers<void>>();
+  const settle = async (chunk: C): Promise<void> => {
+    await send(chunk);
+    queued -= chunk.records;
+    queuedBytes -= chunk.bytes.length;
+    open.get(chunk)?.resolve();
+    open.delete(chunk);
+  };
   const work = (async () => {
+    const underWay = new Set<Promise<void>>();
     for await (const chunk of queue) {
-      await send(chunk);
-      queued -= chunk.records;
-      queuedBytes -= chunk.bytes.length;
+      const one = settle(chunk).finally(() => underWay.delete(one));
+      underWay.add(one);
+      if (underWay.size >= parallel) await Promise.race(underWay);
     }
+    await Promise.all(underWay);
     await destination.close();
   })();
 
   return {
     put(chunk) {
       const { bytes, records } = chunk;
-      if (queuedBytes + bytes.length > queueBytes || !queue.push(chunk)) return drop("queue_full", records);
+      const isFull = queuedBytes + bytes.length > queueBytes || queued + records > queueRecords;
+      if (isFull || !queue.push(chunk)) return drop("queue_full", records);
       queued += records;
       queuedBytes += bytes.length;
+      open.set(chunk, Promise.withResolvers());
+    },
+    async flush() {
+      await Promise.all([...open.values()].map(({ promise }) => promise));
     },
     totals: () => ({ records: sentRecords, bytes: sentBytes, retries, queued, dropped, problem }),
     async close(deadlineMs) {
