@@ -55,7 +55,7 @@ export interface SpanExport {
 }
 
 export function openSpanExport(options: SpanExportOptions): SpanExport {
-  const worker = new Worker(siblingModule("span-worker", import.meta.url), {
+  const worker = new Worker(siblingModule("worker", import.meta.url), {
     name: "x0-spans",
     workerData: options,
   });

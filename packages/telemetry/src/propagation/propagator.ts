@@ -11,7 +11,6 @@ const propagators: Readonly<Record<PropagatorName, () => TextMapPropagator>> = {
 };
 
 export type PropagatorName = "tracecontext" | "baggage" | "b3" | "b3multi";
-export const propagatorNames: readonly PropagatorName[] = ["tracecontext", "baggage", "b3", "b3multi"];
 
 /** Injects in all of these formats; of what arrives in several, the last one that has a context wins. */
 export function createPropagator(names: readonly PropagatorName[]): TextMapPropagator {

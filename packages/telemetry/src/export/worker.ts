@@ -9,7 +9,7 @@ import type { SpanExportContract, SpanExportOptions, SpanMessage } from "./span-
 
 const options = workerData as SpanExportOptions;
 const port = parentPort;
-if (port === null) throw new Error("span-worker.ts runs in a worker thread");
+if (port === null) throw new Error("worker.ts runs in a worker thread");
 const { resource, queueBytes, queueSpans, parallel, seed } = options;
 const destination = otlpDestination({
   url: new URL(options.url),
