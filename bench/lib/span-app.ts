@@ -18,17 +18,21 @@ export interface AppContract extends ScriptContract {
     readonly durationMs: number;
     /** At the end, for what has not been delivered yet. */
     readonly shutdownMs: number;
+    /** A folder, for ours. */
+    readonly spool?: string;
   };
   readonly ready: null;
-  readonly event: never;
+  /** So many spans had ended at that time. */
+  readonly event: { readonly ended: number; readonly atMs: number };
   readonly order: never;
   readonly result: { readonly ended: number; readonly loopP99Ms: number };
 }
 
 const TICK_MS = 5;
+const SPOOL_BYTES = 256 * 2 ** 20;
 
-serveScript<AppContract>(async ({ by, endpoint, rate, durationMs, shutdownMs }, parent) => {
-  const { tracer, shutdown } = by === "us" ? await ours(endpoint) : stock(endpoint);
+serveScript<AppContract>(async ({ by, endpoint, rate, durationMs, shutdownMs, spool }, parent) => {
+  const { tracer, shutdown } = by === "us" ? await ours(endpoint, spool) : stock(endpoint);
   let isTold = false;
   process.on("SIGTERM", () => {
     isTold = true;
@@ -43,6 +47,7 @@ serveScript<AppContract>(async ({ by, endpoint, rate, durationMs, shutdownMs }, 
   const began = performance.now();
   for (let elapsed = 0; elapsed < durationMs && !isTold; elapsed = performance.now() - began) {
     for (const due = 2000 + Math.floor((elapsed * rate) / 1000); ended < due; ended++) work(tracer, ended);
+    if (spool !== undefined) parent.emit({ ended, atMs: performance.timeOrigin + performance.now() });
     await sleep(TICK_MS);
   }
   delays.disable();
@@ -55,8 +60,12 @@ interface Traced {
   shutdown(deadlineMs: number): Promise<void>;
 }
 
-async function ours(endpoint: string): Promise<Traced> {
-  const tracing = await openTracing({ resource: { "service.name": "span-loss" }, endpoint });
+async function ours(endpoint: string, folder: string | undefined): Promise<Traced> {
+  const tracing = await openTracing({
+    resource: { "service.name": "span-loss" },
+    endpoint,
+    ...(folder === undefined ? {} : { spool: { folder, maxBytes: SPOOL_BYTES } }),
+  });
   return { tracer: tracing.provider.getTracer("bench"), shutdown: tracing.shutdown };
 }
 

@@ -9,22 +9,28 @@ import { serveScript } from "../../test/lab/children/serve.ts";
 import type { ScriptContract } from "../../test/lab/process.ts";
 
 export interface CollectorContract extends ScriptContract {
-  readonly argument: { readonly delayMs: number };
+  readonly argument: { readonly delayMs: number; readonly isExact: boolean };
   readonly ready: { readonly port: number };
   readonly event: never;
   /** Nobody listens while it is away. */
   readonly order: "go away" | "come back";
-  readonly result: { readonly spans: number };
+  /** `ends`: when each span ended in Unix nanoseconds, one that came twice only once; empty unless exact. */
+  readonly result: { readonly spans: number; readonly ends: BigUint64Array };
 }
 
-serveScript<CollectorContract>(async ({ delayMs }, parent) => {
+serveScript<CollectorContract>(async ({ delayMs, isExact }, parent) => {
   let spans = 0;
+  const ends = new Map<string, bigint>();
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const parts: Uint8Array[] = [];
     for await (const part of request) parts.push(part as Uint8Array);
     const body = Buffer.concat(parts);
     await sleep(delayMs);
-    spans += countSpans(request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body);
+    const bytes = request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
+    eachSpan(bytes, (span) => {
+      spans++;
+      if (isExact) ends.set(...endOf(span));
+    });
     response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
   };
   const listen = async (port: number): Promise<Server> => {
@@ -43,24 +49,32 @@ serveScript<CollectorContract>(async ({ delayMs }, parent) => {
   });
   parent.ready({ port });
   await parent.finished;
-  return { spans };
+  return { spans, ends: BigUint64Array.from(ends.values()) };
 });
 
 /** TracesData { resource_spans = 1 { scope_spans = 2 { spans = 2 } } } */
-function countSpans(bytes: Buffer): number {
-  let count = 0;
+function eachSpan(bytes: Buffer, take: (span: ByteReader) => void): void {
   const each = (reader: ByteReader, path: readonly number[]): void => {
     const [field, ...rest] = path;
     while (reader.at < reader.end) {
       const tag = readVarint(reader);
       if (tag >>> 3 !== field) skipField(reader, tag & 7);
       else if (rest.length > 0) each(readDelimited(reader), rest);
-      else {
-        readDelimited(reader);
-        count++;
-      }
+      else take(readDelimited(reader));
     }
   };
   each({ bytes, at: 0, end: bytes.length }, [1, 2, 2]);
-  return count;
+}
+
+/** Span { span_id = 2, end_time_unix_nano = 8 } */
+function endOf(span: ByteReader): [id: string, endNs: bigint] {
+  let [id, endNs] = ["", 0n];
+  while (span.at < span.end) {
+    const tag = readVarint(span);
+    const { at } = span;
+    skipField(span, tag & 7);
+    if (tag === 0x12) id = span.bytes.toString("latin1", at + 1, span.at);
+    else if (tag === 0x41) endNs = span.bytes.readBigUInt64LE(at);
+  }
+  return [id, endNs];
 }

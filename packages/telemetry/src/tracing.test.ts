@@ -1,7 +1,11 @@
 /** A program that is traced, and a collector that takes only what OTLP over HTTP allows. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { propagation, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { expect, test, vi } from "vitest";
@@ -131,6 +135,34 @@ test("what is refused is counted, and why is said", async () => {
     dropped: new Map([["rejected", 3]]),
     problem: "the collector said: no",
   });
+});
+
+test("what waits on disk outlives the process, and arrives once", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "x0-spans-"));
+  const spool = { folder, maxBytes: 64 * 2 ** 20 };
+  const program = `const { openTracing } = await import(${JSON.stringify(new URL("./tracing.ts", import.meta.url).href)});
+    const spool = ${JSON.stringify(spool)};
+    const { provider, totals } = await openTracing({ resource: {}, endpoint: "http://127.0.0.1:9", spool });
+    for (let index = 0; index < 700; index++) provider.getTracer("t").startSpan("s" + index).end();
+    setInterval(async () => (await totals()).queued === 700 && console.log("all on disk"), 20);`;
+  const app = join(folder, "app.mjs");
+  await writeFile(app, program);
+  const child = spawn(process.execPath, ["--conditions=x0tta6bl4-source", app], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  await using peer = await collector();
+  const tracing = await traced(peer.endpoint, { spool });
+  startAndEnd(1);
+  await tracing.forceFlush();
+  expect(peer.spans.map(({ name }) => name).sort()).toEqual(
+    [...Array.from({ length: 700 }, (_, index) => `s${index}`), "s0"].sort(),
+  );
+  await tracing.shutdown(5000);
+  expect(await readdir(folder)).toEqual(["app.mjs"]);
+  await rm(folder, { recursive: true });
 });
 
 test("a collector that is away costs what the queue does not hold, and shutdown ends in time", async () => {

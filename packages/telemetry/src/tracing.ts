@@ -30,6 +30,11 @@ export interface TracingOptions {
   readonly maxQueueBytes?: number;
   readonly maxQueueSize?: number;
   readonly isCompressed?: boolean;
+  /**
+   * A folder in which spans wait for the collector, also beyond the process: half a second after its end a span is
+   * there. Of one program, its processes may share it. At most so many bytes; then the oldest give way.
+   */
+  readonly spool?: { readonly folder: string; readonly maxBytes: number };
 }
 
 export interface Tracing {
@@ -53,6 +58,8 @@ const ENDPOINT = "http://127.0.0.1:4318";
 const CHUNK_BYTES = 256 * 1024;
 const QUEUE_BYTES = 64 * 2 ** 20;
 const REQUESTS_UNDER_WAY = 4;
+/** With a spool, what a killed process may lose. */
+const SPOOL_DELAY_MS = 500;
 
 /** @throws TypeError for an endpoint that is no URL */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
@@ -78,6 +85,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     queueSpans: options.maxQueueSize ?? Number.POSITIVE_INFINITY,
     parallel: REQUESTS_UNDER_WAY,
     seed: process.pid,
+    spool: options.spool,
   });
   const provider = createSpanProvider({
     sampler: createSampler(sampler),
@@ -86,7 +94,11 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     chunkSpans: options.maxExportBatchSize ?? 512,
     onChunk: (chunk) => exporting.put(chunk, provider.scopes),
   });
-  const timer = setInterval(provider.flush, options.scheduledDelayMs ?? 5000).unref();
+  const delayMs = options.scheduledDelayMs ?? 5000;
+  const timer = setInterval(
+    provider.flush,
+    options.spool === undefined ? delayMs : Math.min(delayMs, SPOOL_DELAY_MS),
+  ).unref();
   const manager = new contexts.AsyncLocalStorageContextManager().enable();
   api.context.setGlobalContextManager(manager);
   api.propagation.setGlobalPropagator(createPropagator(options.propagators ?? ["tracecontext", "baggage"]));

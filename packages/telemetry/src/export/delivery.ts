@@ -24,7 +24,11 @@ export interface Chunk {
 export type Outcome =
   /** Some of its records may have been refused for good. */
   | { readonly kind: "delivered"; readonly rejected?: number; readonly problem?: string }
-  | { readonly kind: "lost"; readonly reason: "rejected" | "unreachable"; readonly problem: string }
+  | {
+      readonly kind: "lost";
+      readonly reason: "rejected" | "unreachable" | "gave_way";
+      readonly problem: string;
+    }
   | { readonly kind: "away"; readonly problem: string; readonly pauseMs?: number };
 
 /** A peer or a file. Called for so many chunks at a time as the delivery says: one, by default. */
@@ -34,7 +38,8 @@ export interface Destination<C extends Chunk> {
   close(): Promise<void>;
 }
 
-export type DropReason = "queue_full" | "rejected" | "unreachable" | "unsent";
+/** `gave_way`: to newer ones, on a full disk. `unsent`: left at the end; what lies on disk the next process sends. */
+export type DropReason = "queue_full" | "rejected" | "unreachable" | "gave_way" | "unsent";
 
 export interface DeliveryTotals {
   readonly records: number;
@@ -61,6 +66,7 @@ export interface DeliveryOptions {
   readonly queueBytes?: number;
   /** Most records waiting; unbounded by default. */
   readonly queueRecords?: number;
+  readonly queueChunks?: number;
   /** Chunks under way at a time; with several a peer gets them in another order. */
   readonly parallel?: number;
   readonly firstPauseMs?: number;
@@ -72,11 +78,12 @@ export function openDelivery<C extends Chunk>(
     random,
     queueBytes = QUEUE_BYTES,
     queueRecords = Number.POSITIVE_INFINITY,
+    queueChunks = MOST_CHUNKS,
     parallel = 1,
     firstPauseMs = FIRST_PAUSE_MS,
   }: DeliveryOptions,
 ): Delivery<C> {
-  const queue = boundedQueue<C>(MOST_CHUNKS);
+  const queue = boundedQueue<C>(queueChunks);
   const dropped = new Map<DropReason, number>();
   const ending = new AbortController();
   const late = new AbortController();

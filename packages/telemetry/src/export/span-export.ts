@@ -23,6 +23,7 @@ export interface SpanExportOptions {
   /** Requests under way at a time. */
   readonly parallel: number;
   readonly seed: number;
+  readonly spool: { readonly folder: string; readonly maxBytes: number } | undefined;
 }
 
 export interface SpanMessage {
@@ -48,7 +49,7 @@ export interface SpanExport {
   put(chunk: SpanChunk, scopes: readonly Scope[]): void;
   /** Settles once all that was put before is delivered or lost. */
   flush(): Promise<void>;
-  /** Spans; `worker_behind` counts those that the worker had no time to take. */
+  /** Of spans; `behind` counts those that the worker had no time to take. */
   totals(): Promise<DeliveryTotals & { readonly behind: number }>;
   /** Delivers what waits within the time, and ends the worker. Idempotent. */
   close(deadlineMs: number): Promise<void>;

@@ -4,9 +4,13 @@ import { seededRandom, serveChannel, systemClock } from "@x0tta6bl4/core";
 import { otlpDestination } from "../otlp/http-client.ts";
 import { traceRequest } from "../otlp/trace-request.ts";
 import type { Scope } from "../tracing/provider.ts";
-import { type Chunk, openDelivery } from "./delivery.ts";
+import { openDelivery } from "./delivery.ts";
 import type { SpanExportContract, SpanExportOptions, SpanMessage } from "./span-export.ts";
+import { openSpool } from "./spool.ts";
+import { chunkOf, spooledChunk, spooledDestination } from "./spooled.ts";
 
+/** Their bytes are on disk, a few words each in memory. */
+const MOST_SPOOLED = 2 ** 20;
 const options = workerData as SpanExportOptions;
 const port = parentPort;
 if (port === null) throw new Error("worker.ts runs in a worker thread");
@@ -20,18 +24,24 @@ const destination = otlpDestination({
   isCompressed: options.isCompressed,
   nowMs: () => systemClock.nowMs(),
 });
-const delivery = openDelivery<Chunk>(destination, {
+const spool = options.spool && openSpool(options.spool.folder, options.spool.maxBytes);
+const delivery = openDelivery(spool === undefined ? destination : spooledDestination(destination, spool), {
   random: seededRandom(seed),
   queueBytes,
   queueRecords: queueSpans,
+  ...(spool === undefined ? {} : { queueChunks: MOST_SPOOLED }),
   parallel,
 });
+for (const entry of spool?.left ?? []) delivery.put(chunkOf(entry));
 const scopes: Scope[] = [];
 
 serveChannel<SpanExportContract>(port, {
   spans({ chunk, scopes: added }: SpanMessage) {
     scopes.push(...added);
-    delivery.put({ bytes: traceRequest(resource, scopes, [chunk]), records: chunk.count });
+    const bytes = traceRequest(resource, scopes, [chunk]);
+    delivery.put(
+      spool === undefined ? { bytes, records: chunk.count } : spooledChunk(spool, bytes, chunk.count),
+    );
   },
   flush: () => delivery.flush(),
   totals: () => delivery.totals(),
