@@ -136,7 +136,7 @@ export const flowsMetrics = {
   skipped: {
     name: "x0tta6bl4_flows_skipped_events_total",
     type: "counter",
-    help: "Payloads and drops that the kernel side did not tell one by one, to keep the ring buffer for flows.",
+    help: "Payloads, drops and changes of verdicts that the kernel side did not tell one by one, to keep the ring buffer for flows.",
     labels: [],
   },
   forgottenEvents: {
