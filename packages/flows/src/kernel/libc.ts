@@ -35,8 +35,6 @@ export interface Libc {
   reserve(fd: number, lengthBytes: number): Reserved;
   /** Gives back to the system what was freed, of all threads. @returns 1 if there was any, else 0 */
   trim(): number;
-  /** Pages of a private mapping that nobody has written to: read again from their file when they are needed. */
-  unmapPages(address: bigint, sizeBytes: number): number;
   close(fd: number): number;
   /** The same in another thread, for what takes the kernel long to let go; Node's own would warn of a foreign one. */
   closeAside(fd: number): Promise<number>;
@@ -66,7 +64,6 @@ const CLONE_NEWNET = 0x40000000;
 const PROT_NONE = 0;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
-const MADV_DONTNEED = 4;
 const MAP_SHARED = 1;
 const MAP_FIXED = 0x10;
 /** MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE */
@@ -112,7 +109,6 @@ export function openLibc(): Libc {
     ),
     munmap: library.func("int munmap(void *address, size_t length)"),
     trim: library.func("int malloc_trim(size_t padding)"),
-    madvise: library.func("int madvise(size_t address, size_t length, int advice)"),
     close: library.func("int close(int fd)"),
     setns: library.func("int setns(int fd, int type)"),
     socket: library.func("int socket(int domain, int type, int protocol)"),
@@ -178,7 +174,6 @@ export function openLibc(): Libc {
       };
     },
     trim: () => functions.trim(0),
-    unmapPages: (address, sizeBytes) => checked(functions.madvise(address, sizeBytes, MADV_DONTNEED)),
     close: (fd) => checked(functions.close(fd)),
     closeAside: (fd) =>
       new Promise((resolve, reject) =>
