@@ -1,4 +1,4 @@
-/** What is allowed to be written and hardly meant: selectors of nobody, prefixes of members, names nobody can learn. */
+/** What is valid but probably not intended: selectors of nobody, prefixes of members, names nobody can learn. */
 import { formatAddress } from "../address.ts";
 import { inPrefix } from "../filter.ts";
 import { evaluate, selectsEndpoint } from "./evaluate.ts";

@@ -41,7 +41,7 @@ export interface ApplyRequest {
 export interface Change extends Difference {
   readonly generation: number;
   readonly waiting: boolean;
-  /** What was hardly meant, of the policies that were given. */
+  /** What is valid but probably not intended, of the policies that were given. */
   readonly warnings: readonly string[];
 }
 
@@ -179,7 +179,7 @@ export function createRepository(options: RepositoryOptions): Repository {
   };
   const notWaiting = (): X0Error =>
     flowsFail("X0_FLOWS_POLICY_NOT_WAITING", "no policy waits for its confirmation", {
-      hint: "after its time has passed what held before holds again: x0 policy list",
+      hint: "it was confirmed already, or its time has passed and what held before holds again: x0 policy list",
     });
 
   const put = async (

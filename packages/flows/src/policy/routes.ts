@@ -136,7 +136,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       kind: "json",
       method: "GET",
       path: "/api/v1/policy/warnings",
-      summary: "What was hardly meant in the policies that are applied",
+      summary: "What is valid but probably not intended in the policies that are applied",
       response: warningsSchema,
       async handle() {
         const { repository } = opened();
@@ -174,7 +174,7 @@ export function policyRoutes({ config, opened }: PolicySources): readonly Route[
       method: "POST",
       path: "/api/v1/policy/check",
       summary:
-        "What is wrong with documents, whom they select, and what was hardly meant; nothing is applied",
+        "What is wrong with documents, whom they select, and what is valid but probably not intended; nothing is applied",
       body: checkSchema,
       maxBodyBytes: APPLY_BYTES,
       response: checkedSchema,

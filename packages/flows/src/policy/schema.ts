@@ -43,7 +43,9 @@ export const changeSchema = z.object({
   unchanged: z.array(z.string()),
   removed: z.array(z.string()),
   waiting: z.boolean().describe("whether it falls back unless it is confirmed"),
-  warnings: z.array(z.string()).describe("what was hardly meant, of the policies that were given"),
+  warnings: z
+    .array(z.string())
+    .describe("what is valid but probably not intended, of the policies that were given"),
 });
 export type ChangeAnswer = z.infer<typeof changeSchema>;
 
@@ -181,7 +183,7 @@ export const warningsSchema = z.object({
     .array(
       z.object({ policy: z.string(), path: z.string(), message: z.string(), hint: z.string().optional() }),
     )
-    .describe("what was hardly meant, of all that is applied"),
+    .describe("what is valid but probably not intended, of all that is applied"),
 });
 
 export const checkSchema = applySchema.pick({ files: true });

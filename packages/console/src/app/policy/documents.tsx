@@ -30,7 +30,7 @@ export function Documents({ model, nowMs, selected, onSelect }: Props) {
           <tr>
             <th>document</th>
             <th class="w-mode">mode</th>
-            <th class="w-warned" title="what was hardly meant">
+            <th class="w-warned" title="valid but probably not intended">
               <span class="sr">warnings</span>
             </th>
             <th class="w-selects x1">selects</th>

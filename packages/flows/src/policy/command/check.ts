@@ -1,5 +1,5 @@
 /**
- * `x0 policy check`: what is wrong with files of policies, what they select, and what was hardly meant; with
+ * `x0 policy check`: what is wrong with files of policies, what they select, and what is probably not intended; with
  * `--against`, also what they would have dropped.
  */
 import { type CliContext, jsonLine, table } from "@x0tta6bl4/core";

@@ -79,6 +79,7 @@ function namesText({ recorded, known, unknown, addresses }: NonNullable<Rehearsa
 
 /** `24 h`, `1.5 h`, `12 min`. */
 export function hoursText(hours: number): string {
+  if (hours < 1 / 60) return `${Math.round(3600 * hours)} s`;
   return hours < 1 ? `${Math.round(60 * hours)} min` : `${Number(hours.toFixed(1))} h`;
 }
 
