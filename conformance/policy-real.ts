@@ -1,8 +1,7 @@
 /**
  * Policies on a real network: each field of the language allows one connection and denies another, by nginx and curl,
  * a resolver and dig, iperf3 and ping, in both directions and over both IP versions; and the figures name the rule that
- * decided, default deny among them. Without a policy all of these connections succeed. Rules of workloads, by cgroup, are
- * left to tests.
+ * decided, default deny among them. Without a policy all of these connections succeed.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import { type Agent, isInstalled, missingKernel, runX0, startAgent } from "../test/lab/index.ts";
 import type { ConformanceOptions, ConformanceResult } from "./lib/conformance.ts";
 import { fields as allFields, type Expected, type Field, MANAGEMENT } from "./lib/policy-fields.ts";
-import { type Attempt, attemptsOf, type PolicyNet, policyNet, programs } from "./lib/policy-net.ts";
+import { type Attempt, attemptsOf, type PolicyNet, policyNet, programs, units } from "./lib/policy-net.ts";
 
 /** So many connections at a time without policies. */
 const AT_ONCE = 8;
@@ -21,7 +20,7 @@ export async function run({ quick }: ConformanceOptions): Promise<ConformanceRes
   for (const [program, debian] of Object.entries(programs))
     if (!(await isInstalled(program)))
       return { outcome: "skipped", reason: `${program} is not installed (Debian: ${debian})` };
-  const lack = await missingKernel("netns", "nftables", "bpf", "btf", "tcx");
+  const lack = await missingKernel("netns", "nftables", "bpf", "btf", "tcx", "cgroup2");
   if (lack !== undefined) return { outcome: "skipped", reason: lack };
   const fields = quick ? allFields.map(overOneVersion) : allFields;
   await using net = await policyNet();
@@ -64,6 +63,7 @@ function settingsOf(net: PolicyNet): string[] {
     "policy.node_name=edge",
     'policy.node_labels={role = "db"}',
     `policy.members=[${member("near", 'role = "web", zone = "a"')}, ${member("mate", 'role = "cache", zone = "b"')}]`,
+    `policy.workloads=[{unit = "${units.app}", labels = {tier = "front"}}]`,
     'policy.named_ports={web = "tcp:8080"}',
     "policy.management_ports=tcp:8082",
     `policy.resolvers=${net.resolvers.join(",")}`,

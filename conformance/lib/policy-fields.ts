@@ -1,8 +1,9 @@
 /**
  * Each field of the policies' language with what it must allow and deny on a real network (`policy-net.ts`), and by
  * which rule. `edge` is judged; `near` (role=web, zone=a) and `mate` (role=cache, zone=b) are members, `far` and
- * `other` are of the world. Every connection is made over both IP versions unless it says which.
+ * `other` are of the world; `web` and `app` (tier=front) are units of `edge`. Every connection is made over both IP versions unless it says which.
  */
+import { units } from "./policy-net.ts";
 
 /** Connections as `edge < near tcp/8080`, and the path of the rule that decides, "" where none has a say. */
 export type Expected = Readonly<Record<string, string>>;
@@ -18,6 +19,9 @@ export interface Field {
   readonly allowed: Expected;
   readonly denied: Expected;
 }
+
+/** Of a unit of `edge`. */
+const unitLabel = (name: keyof typeof units): string => `{matchLabels: {unit: ${units[name]}}}`;
 
 /** Path of the verdicts of `policy.management_ports`. */
 export const MANAGEMENT = "management";
@@ -285,6 +289,54 @@ egressDeny: [{toPorts: [{ports: [{port: "8081"}]}]}]`,
     management: false,
     allowed: { "edge < far tcp/8080": "spec.ingress[0]" },
     denied: { "edge < near tcp/8082": "spec.ingress", "edge > edge tcp/8080": "spec.egress" },
+  },
+  {
+    name: "workload-asked",
+    text: policy(
+      "workload-asked",
+      `endpointSelector: ${unitLabel("web")}\ningress: [{fromEndpoints: [{matchLabels: {role: web}}], toPorts: [{ports: [{port: "8084"}]}]}]`,
+    ),
+    allowed: { "web < near tcp/8084": "spec.ingress[0]", "edge < mate tcp/8080": "" },
+    denied: { "web < mate tcp/8084": "spec.ingress" },
+  },
+  {
+    name: "workload-asks",
+    text: policy(
+      "workload-asks",
+      `endpointSelector: {matchLabels: {tier: front}}\negress: [{toEndpoints: [{matchLabels: {role: web}}]}]`,
+    ),
+    allowed: { "app > near tcp/8080": "spec.egress[0]", "edge > far tcp/8080": "" },
+    denied: { "app > far tcp/8080": "spec.egress" },
+  },
+  {
+    name: "workload-from-workload",
+    text: policy(
+      "workload-from-workload",
+      `endpointSelector: ${unitLabel("web")}\ningress: [{fromEndpoints: [{matchLabels: {tier: front}}]}]`,
+    ),
+    management: false,
+    allowed: { "web < app tcp/8084": "spec.ingress[0]" },
+    denied: { "web < edge tcp/8084": "spec.ingress", "web < near tcp/8084": "spec.ingress" },
+  },
+  {
+    name: "workload-to-workload",
+    text: policy(
+      "workload-to-workload",
+      `endpointSelector: ${unitLabel("app")}\negress: [{toEndpoints: [${unitLabel("web")}]}]`,
+    ),
+    management: false,
+    allowed: { "app > web tcp/8084": "spec.egress[0]" },
+    denied: { "app > edge tcp/8080": "spec.egress", "app > near tcp/8080": "spec.egress" },
+  },
+  {
+    name: "workload-entity-host",
+    text: policy(
+      "workload-entity-host",
+      `endpointSelector: ${unitLabel("app")}\negress: [{toEntities: [host]}]`,
+    ),
+    management: false,
+    allowed: { "app > web tcp/8084": "spec.egress[0]", "app > edge tcp/8080": "spec.egress[0]" },
+    denied: { "app > near tcp/8080": "spec.egress" },
   },
   ...["matchName: www.example.test", 'matchPattern: "*.example.test"', 'matchPattern: "**.test"'].map(
     (selector, index): Field => ({

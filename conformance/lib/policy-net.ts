@@ -1,16 +1,21 @@
 /**
  * The network on which policies are tried out: `edge`, `near` and `far`, each with nginx, iperf3 and a resolver. `far`
- * has three addresses: `far`, `other`, and `mate`, which passes for another host.
+ * has three addresses: `far`, `other`, and `mate`, which passes for another host. On `edge` there are two units: `web`
+ * with an nginx of its own, and `app`, which only asks.
  */
+import { mkdirSync, rmdirSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   acquaint,
   connect,
+  createCgroup,
   createNamespace,
   type Interface,
   type Namespace,
+  type Place,
+  type Places,
   type Running,
   run,
   start,
@@ -40,6 +45,9 @@ export interface PolicyNet extends AsyncDisposable {
 const LONG_SECONDS = 10;
 /** That it failed for want of time would show in the figures: they name no rule that denied it then. */
 const SHORT_SECONDS = 0.5;
+
+/** Systemd units of `edge`, by the names that connections have for them. */
+export const units = { web: "x0lab-web.service", app: "x0lab-app.service" } as const;
 
 /** What it needs and Debian's package of it. */
 export const programs: Readonly<Record<string, string>> = {
@@ -75,10 +83,25 @@ export async function policyNet(): Promise<PolicyNet> {
     ["far", farEnd],
     ["other", await further(farEnd, edgeEnd, 3)],
     ["mate", await further(farEnd, edgeEnd, 4)],
-    ["edge", edgeEnd],
+    ...["edge", ...Object.keys(units)].map((name) => [name, edgeEnd] as const),
   ]);
+  const slice = stack.use(createCgroup());
+  const inUnit = new Map<string, Place>();
+  for (const [name, unit] of Object.entries(units)) {
+    const path = join(slice.path, unit);
+    mkdirSync(path);
+    stack.defer(() => rmdirSync(path));
+    inUnit.set(name, {
+      enter: (command) => ["sh", "-c", 'echo $$ >"$0" && exec "$@"', `${path}/cgroup.procs`, ...command],
+    });
+  }
+  const placesOf = (host: string): Place[] => [
+    (hosts.get(host) as Interface).namespace,
+    ...[inUnit.get(host) ?? []].flat(),
+  ];
   for (const [name, place] of Object.entries({ edge, near, far }))
     for (const serve of [nginx, dnsmasq, iperf3]) stack.use(await serve(place, `${folder}/${name}`));
+  stack.use(await nginx(placesOf("web"), `${folder}/web`, [8084]));
   const queue = new Map<string, Promise<unknown>>();
   /** An iperf3 server takes one client at a time. */
   const inTurn = <T>(at: string, what: () => Promise<T>): Promise<T> => {
@@ -91,8 +114,8 @@ export async function policyNet(): Promise<PolicyNet> {
   };
   /** Of a host as the other sees it: `edge` has an address on each link. */
   const addressOf = (host: string, seenBy: string, version: Version): string => {
-    const seen = host === "edge" && seenBy === "near" ? towardsNear : (hosts.get(host) as Interface);
-    return seen[version];
+    const seen = hosts.get(host) as Interface;
+    return (seen === edgeEnd && seenBy === "near" ? towardsNear : seen)[version];
   };
   const owned = stack.move();
   return {
@@ -101,10 +124,9 @@ export async function policyNet(): Promise<PolicyNet> {
     resolvers: [nearEnd.ipv4, nearEnd.ipv6],
     async succeeds({ from, to, service, version }, isExpected) {
       const patience = isExpected ? LONG_SECONDS : SHORT_SECONDS;
-      const place = (hosts.get(from) as Interface).namespace;
       const [source, destination] = [addressOf(from, to, version), addressOf(to, from, version)];
       const attempt = (): Promise<boolean> =>
-        run(clientOf(service, source, destination, patience), { places: place }).then(
+        run(clientOf(service, source, destination, patience), { places: placesOf(from) }).then(
           () => true,
           () => false,
         );
@@ -128,15 +150,15 @@ async function further(host: Interface, seenBy: Interface, number: number): Prom
 /** The resolvers know one name, whose addresses are those of `far`. */
 const QUESTION = "www.example.test";
 
-async function nginx(place: Namespace, path: string): Promise<Running> {
-  const listens = [8080, 8081, 8082].map((port) => `listen ${port}; listen [::]:${port};`).join(" ");
+async function nginx(places: Places, path: string, ports = [8080, 8081, 8082]): Promise<Running> {
+  const listens = ports.map((port) => `listen ${port}; listen [::]:${port};`).join(" ");
   const scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `${kind}_temp_path ${path}-${kind};`)
     .join(" ");
   const text = `daemon off; master_process off; pid ${path}.pid; error_log stderr notice; events {}
 http { access_log off; ${scratch} server { ${listens} location / { return 200 "hello"; } } }`;
   await writeFile(`${path}.conf`, text);
-  return start(["nginx", "-c", `${path}.conf`], /event method/, { places: place });
+  return start(["nginx", "-c", `${path}.conf`], /event method/, { places });
 }
 
 function dnsmasq(place: Namespace): Promise<Running> {
