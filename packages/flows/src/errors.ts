@@ -48,7 +48,7 @@ export const flowsErrors = {
   },
   X0_FLOWS_POLICY_OFF: { when: "Policies are asked for while the agent does not keep them.", exit: 1 },
   X0_FLOWS_POLICY_PINNED: {
-    when: "What `--pin` keeps in the kernel cannot be put there or removed.",
+    when: "What `--pin` asks for cannot be named in the kernel, or cannot be taken away again.",
     exit: 3,
   },
   X0_FLOWS_POLICY_TOO_LARGE: {
