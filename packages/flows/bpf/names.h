@@ -355,18 +355,6 @@ static __noinline int learn_in(struct __sk_buff *skb, const struct packet *packe
 	return 0;
 }
 
-/* Takes a place in `readings`. */
-static __always_inline struct reading *begin_reading(struct name_counts *counts)
-{
-	__u32 level = __sync_fetch_and_add(&counts->busy, 1);
-	return bpf_map_lookup_elem(&readings, &level);
-}
-
-static __always_inline void end_reading(struct name_counts *counts)
-{
-	__sync_fetch_and_add(&counts->busy, -1);
-}
-
 /*
  * Reads a DNS packet that reaches or leaves this host while names are in force. Global, so that the verifier reads it
  * once and not for each way there.
@@ -391,10 +379,11 @@ __noinline int learn(struct __sk_buff *skb, const struct packet *packet, const s
 	struct name_counts *counts = walk.counts = bpf_map_lookup_elem(&name_counts, &none);
 	if (!counts)
 		return 0;
-	struct reading *reading = walk.reading = begin_reading(counts);
+	__u32 slot = take_slot(&counts->busy);
+	struct reading *reading = walk.reading = bpf_map_lookup_elem(&readings, &slot);
 	if (reading)
 		learn_in(skb, packet, reading, &walk, asks);
-	end_reading(counts);
+	give_slot(&counts->busy, slot);
 	return 0;
 }
 
@@ -423,13 +412,14 @@ int x0_admit(struct __sk_buff *skb)
 	struct name_counts *counts = bpf_map_lookup_elem(&name_counts, &none);
 	if (!counts)
 		return -1;
-	struct reading *reading = begin_reading(counts);
+	__u32 slot = take_slot(&counts->busy);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &slot);
 	if (reading && !bpf_skb_load_bytes(skb, offsetof(struct admission, address), &reading->address, 16) &&
 	    !bpf_skb_load_bytes(skb, offsetof(struct admission, peers), reading->peers, sizeof(reading->peers)) &&
 	    !bpf_skb_load_bytes(skb, offsetof(struct admission, until), &reading->until, sizeof(reading->until))) {
 		reading->now = boot_seconds();
 		admit(reading, counts);
 	}
-	end_reading(counts);
+	give_slot(&counts->busy, slot);
 	return 0;
 }

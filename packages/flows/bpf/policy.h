@@ -166,6 +166,24 @@ X0_MAP struct {
 	__type(value, struct workspace);
 } workspaces SEC(".maps");
 
+/*
+ * A place among those of this CPU, WORKSPACES where all are taken. Of tasks that preempt each other the first may end
+ * first: a count of them would give out a place that is in use.
+ */
+static __always_inline __u32 take_slot(__u64 *busy)
+{
+	for (__u32 slot = 0; slot < WORKSPACES; slot++)
+		if (!(__sync_fetch_and_or(busy, 1ULL << slot) & 1ULL << slot))
+			return slot;
+	return WORKSPACES;
+}
+
+static __always_inline void give_slot(__u64 *busy, __u32 slot)
+{
+	if (slot < WORKSPACES)
+		__sync_fetch_and_and(busy, ~(1ULL << slot));
+}
+
 #define CLASS_SHIFT 28
 #define CLASS_DENY 2
 #define PEER_NODE 0x80000000 /* in a peer's second number: the address is a node's */
@@ -205,7 +223,7 @@ __noinline __u32 evaluate(struct workspace *work, __u32 generation)
 	struct policy_value *endpoint = bpf_map_lookup_elem(table, key);
 	if (!endpoint)
 		return DECISION_ALLOW << VERDICT_DECISION;
-	__u32 default_deny = endpoint->first, policy = endpoint->second;
+	__u32 default_deny = endpoint->first & VERDICT_ID, policy = endpoint->second;
 
 	__u32 best = ask(table, work, policy, 0), answer;
 	__u32 workload = work->question.workload;
@@ -294,6 +312,12 @@ static __noinline bool is_related(struct __sk_buff *skb, const struct packet *pa
 		__builtin_memcpy(key->address[0], ip + 8, 16);
 		__builtin_memcpy(key->address[1], ip + 24, 16);
 		key->protocol = ip[6];
+		if (key->protocol == IPPROTO_FRAGMENT) {
+			if (bpf_skb_load_bytes(skb, at + header, transport, 8) || transport[2] || transport[3] & 0xf8)
+				return false;
+			key->protocol = transport[0];
+			header += 8;
+		}
 	}
 	/* Errors quote 8 bytes of layer 4 at least: RFC 792, RFC 4443. */
 	if (bpf_skb_load_bytes(skb, at + header, transport, 8))
@@ -324,6 +348,7 @@ struct trial {
 	 * policy, who sent first since we watch. Of connections older than that user space tells, in `connections`. */
 	__u8 opener;
 	__u8 goes_on; /* the packet is not the flow's first */
+	__u8 doubted; /* filled in: denied for itself, the verdict of its flow stays */
 };
 
 /* Fills in what is asked about a connection. @param opener the side that opened it */
@@ -350,9 +375,26 @@ static __always_inline void pose(struct question *question, const struct packet 
 										 : ICMPV6_ECHO;
 }
 
+/* A function of its own: little of the stack is left where an error is judged. */
+static __noinline int remember(struct workspace *work, const struct trial *trial, __u32 verdict,
+			       struct policy_counts *counts)
+{
+	if (!work || !trial || !counts)
+		return 0;
+	struct connection fresh = {
+		.generation = trial->generation,
+		.verdict = verdict,
+		.last = bpf_ktime_get_coarse_ns() >> LAST_SHIFT,
+		.flow = trial->flow,
+	};
+	if (bpf_map_update_elem(&connections, &work->connection, &fresh, BPF_ANY))
+		counts->unremembered++;
+	return 0;
+}
+
 /* @return as `evaluate`, and who opened the connection; 0 where the workload at the other end is to be sought first */
 static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb, const struct packet *packet,
-				  const struct trial *trial, struct policy_counts *counts)
+				  struct trial *trial, struct policy_counts *counts)
 {
 	if (!work || !packet || !trial || !counts)
 		return DECISION_DENY << VERDICT_DECISION;
@@ -360,6 +402,10 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 	__builtin_memcpy(&key->flow, &packet->key, sizeof(key->flow));
 	key->endpoint = trial->endpoint;
 	struct connection *known = bpf_map_lookup_elem(&connections, key);
+	if (is_torn(packet)) {
+		trial->doubted = true;
+		return DECISION_DENY << VERDICT_DECISION;
+	}
 	/* Within a connection anybody may have forged it, and the stack knows what to do. */
 	bool opens = !trial->goes_on && packet->key.protocol == IPPROTO_TCP &&
 		     (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
@@ -398,33 +444,45 @@ static __noinline __u32 decide_in(struct workspace *work, struct __sk_buff *skb,
 	}
 	verdict |= side;
 	if (verdict >> VERDICT_DECISION == DECISION_DENY) {
-		if (known)
+		/* Whoever forges the end of a connection and a new beginning from its other side must not end it. */
+		if (known && opens && opener != ((known->verdict & VERDICT_SIDE) != 0))
+			trial->doubted = true;
+		else if (known)
 			bpf_map_delete_elem(&connections, key);
 		return verdict;
 	}
-	struct connection fresh = {
-		.generation = trial->generation,
-		.verdict = verdict,
-		.last = bpf_ktime_get_coarse_ns() >> LAST_SHIFT,
-		.flow = trial->flow,
-	};
-	if (bpf_map_update_elem(&connections, key, &fresh, BPF_ANY))
-		counts->unremembered++;
+	remember(work, trial, verdict, counts);
 	return verdict;
 }
 
+/* Who opened what is older than a workload's policy: the node knows. */
+static __noinline int ask_node(struct workspace *work, const struct packet *packet, struct trial *trial)
+{
+	if (!work || !packet || !trial)
+		return 0;
+	struct connection_key *key = &work->connection;
+	__builtin_memcpy(&key->flow, &packet->key, sizeof(key->flow));
+	key->endpoint = 0;
+	struct connection *known = bpf_map_lookup_elem(&connections, key);
+	if (known)
+		trial->opener = (known->verdict & VERDICT_SIDE) != 0;
+	return 0;
+}
+
 /* The verdict of a packet's connection, anew. @return as `decide_in` */
-static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packet, const struct trial *trial)
+static __noinline __u32 decide(struct __sk_buff *skb, const struct packet *packet, struct trial *trial)
 {
 	__u32 none = 0, verdict = DECISION_DENY << VERDICT_DECISION;
 	struct policy_counts *counts = bpf_map_lookup_elem(&policy_counts, &none);
-	if (!counts)
+	if (!counts || !trial)
 		return verdict;
-	__u32 level = __sync_fetch_and_add(&counts->busy, 1);
-	struct workspace *work = bpf_map_lookup_elem(&workspaces, &level);
+	__u32 slot = take_slot(&counts->busy);
+	struct workspace *work = bpf_map_lookup_elem(&workspaces, &slot);
+	if (work && trial->endpoint)
+		ask_node(work, packet, trial);
 	if (work)
 		verdict = decide_in(work, skb, packet, trial, counts);
-	__sync_fetch_and_add(&counts->busy, -1);
+	give_slot(&counts->busy, slot);
 	counts->verdicts += verdict != 0;
 	return verdict;
 }
@@ -491,6 +549,8 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 				trial.opener = (flow->flags & FLOW_FIRST_SENDER) != 0;
 		}
 		verdict = decide(skb, packet, &trial);
+		if (trial.doubted)
+			return true;
 	}
 	if (flow)
 		change_verdict(flow, packet, trial.generation, verdict,

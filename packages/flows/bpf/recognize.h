@@ -80,3 +80,9 @@ static __always_inline bool is_hidden(const struct packet *packet)
 	}
 	return false;
 }
+
+/* TCP without a flag, which no stack sends: cut off before it, as the first of tiny fragments may be (RFC 1858). */
+static __always_inline bool is_torn(const struct packet *packet)
+{
+	return packet->key.protocol == IPPROTO_TCP && packet->ports == PORTS_READ && !packet->tcp_flags;
+}

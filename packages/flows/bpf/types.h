@@ -148,7 +148,7 @@ struct policy_counts {
 	__u64 unremembered; /* allowed connections without room in `connections` */
 	__u64 related; /* ICMP errors that passed for their connection's sake */
 	__u64 unready; /* judged while a generation had no table: denied */
-	__u64 busy; /* verdicts under way on this CPU: one may interrupt another */
+	__u64 busy; /* places that verdicts under way on this CPU have taken, bit by bit: one may interrupt another */
 };
 
 /* An address of the world, and the selectors by name that it is admitted for. */
@@ -172,7 +172,7 @@ struct name_counts {
 	__u64 unasked; /* answers for selected names that belong to no query */
 	__u64 malformed;
 	__u64 full; /* no room for an address, or for one more name of it */
-	__u64 busy; /* readings under way on this CPU */
+	__u64 busy; /* places taken by readings under way on this CPU */
 };
 
 /* A connection that passes. */

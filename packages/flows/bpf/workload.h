@@ -150,19 +150,24 @@ __noinline int judge_workload(struct __sk_buff *skb, struct packet *packet, __u3
 	};
 	if (!trial.generation)
 		return 1;
+	/* Forgotten with its flow. Of the first packet that leaves there is none yet, the answer tells it. */
+	struct flow *flow = flow_of(&packet->key);
+	if (flow) {
+		trial.flow = flow->id;
+		/* As at a device: older than the policy, and watched from its beginning. */
+		if (flow->generation == generation_tag(0, trial.flow))
+			trial.opener = (flow->flags & FLOW_FIRST_SENDER) != 0;
+	}
 	__u32 verdict = decide(skb, packet, &trial);
 	if (!verdict) {
 		trial.workload = workload_opposite(skb, packet, leaving);
 		verdict = decide(skb, packet, &trial);
 	}
 	bool denied = verdict >> VERDICT_DECISION == DECISION_DENY;
-	if (denied && leaving) {
+	if (denied && leaving)
 		tell_unsent(skb, packet, trial.generation, verdict);
-	} else {
-		struct flow *flow = flow_of(&packet->key);
-		if (flow)
-			show_verdict(flow, packet, trial.generation, verdict);
-	}
+	else if (flow)
+		show_verdict(flow, packet, trial.generation, verdict);
 	return !denied;
 }
 

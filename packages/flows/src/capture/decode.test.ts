@@ -69,6 +69,8 @@ const links: Record<string, EthernetOptions> = {
   padded: { pad: true },
   "802.1Q": { vlans: [{ id: 7 }] },
   "802.1ad": { vlans: [{ id: 7, tpid: 0x88a8 }, { id: 12 }] },
+  "four tags": { vlans: [{ id: 0 }, { id: 7 }, { id: 0 }, { id: 12 }] },
+  "five tags": { vlans: [{ id: 0 }, { id: 7 }, { id: 0 }, { id: 12 }, { id: 0 }] },
 };
 
 const extensionChains = {

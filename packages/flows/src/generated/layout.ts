@@ -1,7 +1,7 @@
 // Written by `npm run generate` from packages/flows/bpf. Do not edit.
 
 export const programNames = ["x0_admit","x0_ingress","x0_egress","x0_ingress_cb","x0_egress_cb","x0_socket_in","x0_socket_out","x0_cgroup_made","x0_socket","x0_connect4","x0_connect6","x0_sendmsg4","x0_sendmsg6","x0_connection","x0_sockets","x0_dropped","x0_received","x0_sent"] as const;
-export const mapNames = ["buckets","flows","details","admitted","policy","name_counts","fragments","spares","table","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","generations","connections","exempt","automata","policy_counts","workspaces","resolvers","name_settings","asked","readings","workloads","workload_paths","made_path","settled"] as const;
+export const mapNames = ["buckets","flows","details","admitted","policy","name_counts","readings","fragments","spares","table","events","totals","owners","processes","services","unobserved","namespaces","turns","drops","harmless","generations","connections","exempt","automata","policy_counts","workspaces","resolvers","name_settings","asked","workloads","workload_paths","made_path","settled"] as const;
 
 export const flowKeyLayout = {
   size: 40,

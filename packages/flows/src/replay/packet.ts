@@ -7,8 +7,8 @@
  * - Bytes are layer-3 bytes: IPv4's total length, IPv6's payload length + 40, at most what the frame had on the
  *   wire (`originalLength`) behind its link header; padding of short frames does not count. Where segmentation
  *   offload or a jumbogram leaves the field 0, they are what the frame had. IPv6's 0 with "no next header" is 40.
- * - No packet: a link header that is cut, not IP or of another version than the IP header; an IP header whose
- *   fixed part is cut, or whose length is below 20, above the total length or above the frame.
+ * - No packet: a link header that is cut, has a fifth tag, is not IP or of another version than the IP header; an IP
+ *   header whose fixed part is cut, or whose length is below 20, above the total length or above the frame.
  * - A header is read only inside both the captured bytes and the IP length. Ports need their 4 bytes, TCP's rest
  *   14, ICMP's type and code 2 and an echo's id 6; what is not there is 0, `tcp` and `icmp` are null.
  * - An extension header that is cut, or the ninth, ends the chain: its own number is then the protocol.
