@@ -19,6 +19,7 @@ import { ELEMENT_WORDS, flowTableMaps, openKernelFlows, WHOLE_WORDS } from "../k
 import type { Libc } from "../kernel/libc.ts";
 import { openRing } from "../kernel/ring.ts";
 import { type KernelEnforcement, openEnforcement } from "../policy/enforce/enforcement.ts";
+import { protocolNumbers, tcpFlag } from "../protocols.ts";
 import type { CaptureOptions, FlowMaps, Totals } from "./contract.ts";
 import { createCoverage } from "./coverage.ts";
 import type { Names } from "./describe.ts";
@@ -47,6 +48,7 @@ import {
   elementOf,
   hasCounted,
   KEY_WORDS,
+  protocolOf,
   TICK_MS,
   ticks,
   UNKNOWN,
@@ -64,6 +66,16 @@ const BATCH = 4096;
 const PLACE_KNOWN = flowFlag.forwarded | flowFlag.loopback | flowFlag.egressFirst;
 /** A list within this time of the last read is answered from it. */
 const READ_AGAIN_MS = 100;
+
+/** Whether both sides were seen to answer: no stranger does that in another's name. */
+function isOpenTcp(kind: number, flags: number): boolean {
+  const answers = (tcpFlag.ACK << flowFlag.tcpFlags) | (tcpFlag.ACK << (flowFlag.tcpFlags + 8));
+  return (
+    protocolOf(kind) === protocolNumbers.tcp &&
+    (flags & flowFlag.closed) === 0 &&
+    (flags & answers) === answers
+  );
+}
 
 export interface Capture {
   /** Open as long as this is. */
@@ -236,7 +248,7 @@ export function openCapture(
   const enterFresh = (keyWords: Uint32Array, keyAt: number, words: Uint32Array, flowAt: number): void => {
     // It was expelled, and its figures were known, or the event that told them found no room.
     const gone = table.occupant(words, flowAt);
-    if (gone >= 0) finish(gone);
+    if (gone >= 0) giveWay(gone);
     const slot = table.add(keyWords, keyAt, words, flowAt, delta);
     flows.know(elementOf(words[flowAt + word.id] as number), words, keyAt);
     learned.clear(slot);
@@ -293,6 +305,18 @@ export function openCapture(
     followers.ended(slot);
   };
 
+  /** Its connection may go on. */
+  const giveWay = (slot: number): void => {
+    const { words, flow } = table.raw(slot);
+    if (table.isActive(slot) && isOpenTcp(table.kindOf(slot), words[flow + word.flags] as number))
+      enforcement.evicted(
+        words[flow + word.id] as number,
+        words[flow + word.id + 1] as number,
+        words[flow + word.last] as number,
+      );
+    finish(slot);
+  };
+
   const takeFlow = (words: Uint32Array, at: number): void => {
     const keyAt = at + flowEventLayout.flow / 4;
     const flowAt = keyAt + KEY_WORDS;
@@ -304,7 +328,7 @@ export function openCapture(
     const slot = table.slotOf(words, flowAt);
     if (slot < 0) return;
     if (words[at] === eventType.flowJudged) judgements.settle(slot, words[flowAt + word.verdict] as number);
-    if (words[at] === eventType.flowReplaced) finish(slot);
+    if (words[at] === eventType.flowReplaced) giveWay(slot);
   };
 
   const takeEvent = (words: Uint32Array, at: number): void => {

@@ -11,6 +11,7 @@ import type { Tuple } from "./contract.ts";
 
 const BATCH = 1024;
 const EEXIST = -17;
+const E2BIG = -7;
 const KEY_WORDS = connectionKeyLayout.size / 4;
 const VALUE_WORDS = connectionLayout.size / 4;
 /** Of a verdict: which side opened the connection. */
@@ -19,6 +20,8 @@ export const SIDE = 1 << 28;
 export interface Connections {
   /** As of the latest sweep. */
   readonly count: number;
+  /** Older ones without room: judged by their next packet alone, as those that the kernel side cannot remember. */
+  readonly unremembered: number;
   /**
    * Remembers who opened connections that are older than the agent, but those that are remembered already; each is
    * judged anew when it sends.
@@ -32,12 +35,14 @@ export interface Connections {
    * @param isActive whether a flow is, by the two words of its id; 0 for one that has none yet.
    * @param ages in ticks since the latest verdict: how far it may be ahead of what is known of its flow, and how long
    * one may be silent that has no flow yet.
+   * @param evicted when a flow that had to make room was last heard of, in ticks; undefined for any other.
    * @param note what lives, by where its key begins.
    */
   sweep(
     isActive: (low: number, high: number) => boolean,
     nowTicks: number,
     ages: { readonly grace: number; readonly idle: number },
+    evicted: (low: number, high: number) => number | undefined,
     note: (words: Uint32Array, at: number) => void,
   ): void;
   close(): void;
@@ -53,6 +58,7 @@ export function openConnections(libc: Libc, map: number): Connections {
   const overWords = new Uint32Array(over.bytes.buffer);
   const access = mapAccess(libc);
   let count = 0;
+  let unremembered = 0;
   const each = (visit: (index: number) => void): void =>
     readBatches(libc, map, { keys, values, cursor, capacity: BATCH }, (read) => {
       for (let index = 0; index < read; index++) visit(index);
@@ -60,6 +66,9 @@ export function openConnections(libc: Libc, map: number): Connections {
   return {
     get count() {
       return count;
+    },
+    get unremembered() {
+      return unremembered;
     },
     adopt(nowTicks) {
       const found: Uint32Array[] = [];
@@ -85,20 +94,27 @@ export function openConnections(libc: Libc, map: number): Connections {
         valueWords[connectionLayout.verdict / 4] = isSecond ? SIDE : 0;
         valueWords[connectionLayout.last / 4] = nowTicks;
         const result = access.insert(map, keys, values);
-        if (result < 0 && result !== EEXIST) throw kernelError("remembering an older connection", result);
+        if (result === E2BIG) unremembered++;
+        else if (result < 0 && result !== EEXIST)
+          throw kernelError("remembering an older connection", result);
       }
     },
-    sweep(isActive, nowTicks, { grace, idle }, note) {
+    sweep(isActive, nowTicks, { grace, idle }, evicted, note) {
       const gone: number[] = [];
       count = 0;
       readBatches(libc, map, { keys, values, cursor, capacity: BATCH }, (read) => {
         count += read;
         for (let index = 0; index < read; index++) {
           const at = index * VALUE_WORDS;
-          const age = (nowTicks - (valueWords[at + connectionLayout.last / 4] as number)) | 0;
           const flow = at + connectionLayout.flow / 4;
           const [low, high] = [valueWords[flow] as number, valueWords[flow + 1] as number];
-          const isLive = low === 0 && high === 0 ? age <= idle : isActive(low, high);
+          const isFlowless = low === 0 && high === 0;
+          const heard = isFlowless ? undefined : evicted(low, high);
+          const since = heard ?? (valueWords[at + connectionLayout.last / 4] as number);
+          const ticks = (nowTicks - since) | 0;
+          // A verdict may be a little ahead of this look; one that is far ahead is half the clock's round old.
+          const age = ticks < -grace ? Number.POSITIVE_INFINITY : ticks;
+          const isLive = isFlowless || heard !== undefined ? age <= idle : isActive(low, high);
           if (isLive) note(keyWords, index * KEY_WORDS);
           if (isLive || age <= grace) continue;
           for (let word = 0; word < KEY_WORDS; word++)

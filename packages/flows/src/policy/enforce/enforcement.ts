@@ -17,6 +17,8 @@ import { readVerdict } from "./verdict.ts";
 import { createVerdictSums, type VerdictSums } from "./verdict-sums.ts";
 
 const MOST_EXEMPT = 256;
+/** As many as connections are remembered by default. */
+const MOST_EVICTED = 262_144;
 /** Of all generations since the start; ten times what one is made for. */
 const MOST_RULES = 100_000;
 /** A read of the flow table comes in that time, also of a crowded one. */
@@ -41,6 +43,8 @@ export interface KernelEnforcement {
   admitted(since: number): AdmittedAddresses | undefined;
   /** Now and then: forgets connections that are over. */
   sweep(isActive: (low: number, high: number) => boolean): void;
+  /** The flow of a TCP connection that goes on had to make room. @param last when it was heard of, in ticks */
+  evicted(low: number, high: number, last: number): void;
   close(): void;
 }
 
@@ -78,6 +82,8 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
     | undefined;
   let isJudgingSockets = false;
   let sweptMs = nowMs();
+  /** By the flow's id: when it was last heard of. */
+  let evicted = new Map<number, number>();
   let isJudging = false;
   /** With the first question: most hosts have no policy. */
   const open = (): NonNullable<typeof opened> => {
@@ -145,7 +151,7 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       return {
         inForce: generations.inForce(),
         verdicts: verdicts as number,
-        unremembered: unremembered as number,
+        unremembered: (unremembered as number) + connections.unremembered,
         related: related as number,
         connections: connections.count,
         names: names.figures(),
@@ -159,8 +165,19 @@ export function openEnforcement(libc: Libc, options: EnforcementOptions): Kernel
       if (!isJudging || (nowMs() - sweptMs < SWEEP_MS && nowMs() >= sweptMs)) return;
       sweptMs = nowMs();
       const { note, end } = names.beginSweep();
-      open().connections.sweep(isActive, nowTicks(), ages, note);
+      const kept = new Map<number, number>();
+      const lastOf = (low: number, high: number): number | undefined => {
+        const id = high * 2 ** 32 + low;
+        const last = evicted.get(id);
+        if (last !== undefined) kept.set(id, last);
+        return last;
+      };
+      open().connections.sweep(isActive, nowTicks(), ages, lastOf, note);
+      evicted = kept;
       end();
+    },
+    evicted(low, high, last) {
+      if (isJudging && evicted.size < MOST_EVICTED) evicted.set(high * 2 ** 32 + low, last);
     },
     close() {
       opened?.generations.close();
