@@ -1,4 +1,5 @@
 /** A capture inside a throw-away namespace that holds policies against its packets, read in this thread. */
+import { type Clock, systemClock } from "@x0tta6bl4/core";
 import type { Namespace } from "../../../../test/lab/index.ts";
 import type { CaptureOptions } from "../capture/contract.ts";
 import type { Flow } from "../flow.ts";
@@ -22,17 +23,23 @@ export interface Judged extends Disposable {
   records(): Flow[];
   /** What verdicts of rules met, as of the last read. */
   figures(): readonly Omit<RuleFigures, "id" | "bytes">[];
+  /** How many are remembered that pass, as of the last sweep. */
+  connections(): number;
   /** Packets in the kernel's flows, without a read of the capture. */
   packets(): number;
 }
 
 /** Needs `requireKernel(…, "netns", "bpf", "btf")`. */
-export function judge(place: Namespace, options: Partial<CaptureOptions> = {}): Judged {
+export function judge(
+  place: Namespace,
+  options: Partial<CaptureOptions> = {},
+  clock: Clock = systemClock,
+): Judged {
   const libc = openLibc();
   const inside = openNamespace(libc, place.path);
-  const observed = inside.run(() => observe(options));
+  const observed = inside.run(() => observe(options, clock));
   const { enforcement, maps } = observed.capture;
-  const elements = openKernelFlows(libc, maps.flows, captureDefaults.maxFlows);
+  const elements = openKernelFlows(libc, maps.flows, options.maxFlows ?? captureDefaults.maxFlows);
   const PACKETS = flowLayout.packets / 4;
   return {
     apply(spec, workloads = []) {
@@ -56,6 +63,7 @@ export function judge(place: Namespace, options: Partial<CaptureOptions> = {}): 
         .rules()
         .filter(({ id }) => id !== 0)
         .map(({ decision, flows, packets }) => ({ decision, flows, packets })),
+    connections: () => enforcement.figures().connections,
     packets() {
       let sum = 0;
       for (let at = 0; at < elements.reach() * ELEMENT_WORDS; at += ELEMENT_WORDS)

@@ -1,5 +1,5 @@
 /** A capture for kernel tests: the shipped programs on throw-away namespaces, read in this thread. */
-import { type Feature, systemClock } from "@x0tta6bl4/core";
+import { type Clock, type Feature, systemClock } from "@x0tta6bl4/core";
 import type { CapturedFlow } from "../../../../test/lab/index.ts";
 import { type Capture, openCapture } from "../capture/capture.ts";
 import type { CaptureOptions } from "../capture/contract.ts";
@@ -44,13 +44,13 @@ export const captureDefaults: CaptureOptions = {
   bounds: { dns: [0.01, 0.1, 1], connect: [0.001, 0.01, 0.1], request: [0.01, 0.1, 1] },
 };
 
-export function observe(options: Partial<CaptureOptions>): Observed {
+export function observe(options: Partial<CaptureOptions>, clock: Clock = systemClock): Observed {
   const changes: FlowChange[] = [];
   const events: FlowEvent[] = [];
   const told: FlowEvent[] = [];
   const batches: RecordBatch[] = [];
   let recorded = false;
-  const capture = openCapture(openLibc(), { ...captureDefaults, ...options }, systemClock, {
+  const capture = openCapture(openLibc(), { ...captureDefaults, ...options }, clock, {
     changes: (_, more) => void changes.push(...more),
     events: (_, more) => void told.push(...more),
     record(message) {
