@@ -537,7 +537,8 @@ __noinline int judge_anew(struct __sk_buff *skb, const struct packet *packet, st
 		/* Only this side's: with the other one's address a stranger may have sent it, to be let in after it. */
 		verdict = 1U << (VERDICT_PASSING + (packet->side & 1));
 		__u64 judged = flow ? *(volatile __u64 *)&flow->generation : 0;
-		if (flow && (__u32)judged == generation_tag(generation, flow->id) && !(judged >> (32 + VERDICT_DECISION)))
+		if (flow && (__u32)judged == generation_tag(generation, flow->id) &&
+		    !(judged >> (32 + VERDICT_DECISION)))
 			verdict |= judged >> 32;
 	} else if (generation) {
 		if (flow) {
@@ -584,7 +585,8 @@ static __always_inline bool judge(struct __sk_buff *skb, const struct packet *pa
 	/* Errors of many connections share a flow: each is judged for itself. */
 	if ((__u32)judged == generation_tag(generation, flow->id) && !(how & JUDGE_FRESH) && !is_error(packet)) {
 		__u32 passing = verdict >> VERDICT_PASSING;
-		if (generation && passing < PASSING_BOTH && (how & JUDGE_LEAVING || !(passing >> (packet->side & 1) & 1)))
+		if (generation && passing < PASSING_BOTH &&
+		    (how & JUDGE_LEAVING || !(passing >> (packet->side & 1) & 1)))
 			return judge_anew(skb, packet, flow, generation, how);
 		/* What one side may not, the other may. */
 		if (verdict >> VERDICT_DECISION != DECISION_DENY || verdict & VERDICT_WORKLOAD)

@@ -108,8 +108,7 @@ static __always_inline void show_verdict(struct flow *flow, const struct packet 
 }
 
 /* What a workload may not send comes to no device: it is counted here, with its verdict. */
-static __noinline int tell_unsent(struct __sk_buff *skb, const struct packet *packet, __u32 generation,
-				  __u32 verdict)
+static __noinline int tell_unsent(struct __sk_buff *skb, const struct packet *packet, __u32 generation, __u32 verdict)
 {
 	struct totals *totals = totals_of(PROGRAM_EGRESS);
 	if (!packet || !totals)
