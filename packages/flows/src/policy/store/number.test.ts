@@ -89,3 +89,12 @@ test.each([
   const ports = port === undefined ? undefined : [{ protocol: "tcp", first, last } as const];
   expect(matchedBy({ peers, ports })).toBe(match);
 });
+
+test("a number that a verdict has no room for is refused", () => {
+  const set: PolicySet = { policies: [policy("default/a", rule("spec.ingress[0]", 1))] };
+  const most = 2 ** 28 - 1;
+  expect(idsIn(numbered(set, () => [most - 1, most]))).toEqual([[most - 1, most]]);
+  expect(() => numbered(set, () => [most, most + 1])).toThrow(
+    expect.objectContaining({ code: "X0_FLOWS_POLICY_TOO_LARGE" }),
+  );
+});

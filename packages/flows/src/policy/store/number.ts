@@ -4,10 +4,14 @@
  * several rules that all allow (or all deny) is named.
  */
 import { hash } from "node:crypto";
+import { flowsFail } from "../../errors.ts";
 import type { RuleMatch } from "../../recording/record.ts";
 import type { Policy, PolicyDirection, PolicyRule, PolicySet, PolicySpec } from "../model.ts";
 import { MANAGEMENT_ID, SESSION_ID } from "./schema.ts";
 import type { RuleContent } from "./store.ts";
+
+/** A verdict has 28 bits for it: VERDICT_ID of bpf/types.h. */
+const MOST_ID = 2 ** 28 - 1;
 
 /** @param ids numbers of rules, in their order. */
 export function numbered(
@@ -24,10 +28,19 @@ export function numbered(
   return renumbered(set, ids(rules));
 }
 
-/** @param ids of each section's default deny and then its rules, ingress before egress. */
+/**
+ * @param ids of each section's default deny and then its rules, ingress before egress.
+ * @throws X0_FLOWS_POLICY_TOO_LARGE
+ */
 export function renumbered(set: PolicySet, ids: readonly number[]): PolicySet {
   const given = ids[Symbol.iterator]();
-  const next = (): number => given.next().value as number;
+  const next = (): number => {
+    const id = given.next().value as number;
+    if (id <= MOST_ID) return id;
+    throw flowsFail("X0_FLOWS_POLICY_TOO_LARGE", `no number is left for rules: ${id} is above ${MOST_ID}`, {
+      hint: "x0 policy reset, then begin with a new folder policy in the data directory",
+    });
+  };
   const renumber = (section: PolicyDirection | undefined): PolicyDirection | undefined =>
     section === undefined
       ? undefined
