@@ -1,7 +1,10 @@
 /** A router's policy judges what reaches or leaves the router, not what it forwards. */
 import { describe, expect, test } from "vitest";
+import { ethernet, ipv4, ipv6, udp } from "../packages/flows/src/testing/frames.ts";
 import {
   createNamespace,
+  type FrameSender,
+  frameSender,
   masquerade,
   openSockets,
   ping,
@@ -17,6 +20,8 @@ const denyAll = "{endpointSelector: {}, ingress: [{}], egress: [{}]}";
 interface Hosts extends AsyncDisposable {
   readonly ends: Routed;
   readonly guarded: Guarded;
+  /** From the left end to the router. */
+  readonly frames: FrameSender;
   readonly left: Sockets;
   readonly router: Sockets;
   readonly right: Sockets;
@@ -36,9 +41,10 @@ async function openHosts(translates: boolean): Promise<Hosts> {
     stack.use(await openSockets(places[1])),
     stack.use(await openSockets(places[2])),
   ];
+  const frames = stack.use(await frameSender(ends.left[0]));
   const guarded = stack.use(await guard(places[1], 3));
   const owned = stack.move();
-  return { ends, guarded, left, router, right, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { ends, guarded, frames, left, router, right, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 describe.each([
@@ -74,6 +80,27 @@ describe.each([
       own.say("denied", { host: ends.right[0][version], port: port++ });
       await guarded.decides("spec.egress", "deny", 0);
       expect(other.heard()).toBe("");
+    },
+  );
+
+  test.each(["ipv4", "ipv6"] as const)(
+    "what a stranger sends to himself in the router's name over %s opens no port of it",
+    async (version) => {
+      const { ends, guarded, left, router, frames } = hosts();
+      const [stranger, edge] = ends.left;
+      await guarded.apply(denyAll);
+      const asked = port++;
+      const own = await router.listen("udp", edge[version], asked);
+      const client = await left.dial("udp", { host: edge[version], port: asked });
+      const ports = { sourcePort: asked, destinationPort: client.port };
+      const packet = { source: edge[version], destination: stranger[version] };
+      const forged = (version === "ipv4" ? ipv4 : ipv6)(packet, udp(ports, Buffer.from("forged")));
+      const mac = (text: string): number[] => text.split(":").map((byte) => Number.parseInt(byte, 16));
+      const sent = await guarded.decided("spec.ingress", "deny");
+      await frames.send([ethernet(forged, { source: mac(stranger.mac), destination: mac(edge.mac) })]);
+      client.say("denied");
+      await guarded.decides("spec.ingress", "deny", sent);
+      expect(own.heard()).toBe("");
     },
   );
 });

@@ -1,9 +1,11 @@
 /** A policy that denies everything, applied over a connection that it cuts, ends by itself; whatever becomes of the agent. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
 import { openSockets, pair, requireKernel, type Talker } from "./lab/index.ts";
-import { type Guarded, guard } from "./policy/guarded.ts";
+import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
+import { pinnedFolder } from "./policy/pinned-folder.ts";
 import { policyLine, remoteShell } from "./policy/remote-shell.ts";
 import { witness } from "./policy/witness.ts";
 
@@ -110,4 +112,39 @@ test("with --pin it ends in time though the agent was killed", async () => {
   await session.hears("hello");
   session.say(edge.reset);
   await session.hears("no policy is applied");
+});
+
+test("what holds again holds whole: at loopback, and pinned", async () => {
+  await using net = await pair();
+  await using edge = await openSockets(net.server);
+  await using near = await openSockets(net.client);
+  await using guarded = await guard(net.server, 2);
+  const { agent } = guarded;
+  const [allowed, denied] = [7000, 7001];
+  await guarded.apply(`{endpointSelector: {}, ingress: ${toPorts(allowed)}}`, { pin: true });
+  const within = await edge.listen("udp", "127.0.0.1", denied);
+  const toItself = await edge.dial("udp", { host: "127.0.0.1", port: denied });
+  toItself.say("before");
+  await within.hears("before");
+
+  // It judges loopback, and is not to be pinned.
+  await guarded.apply(denyAll, { management: false, confirmWithinSeconds: 3 });
+  toItself.say("meanwhile");
+  await guarded.decides("spec.egress", "deny", 0);
+  expect(within.heard()).toBe("before");
+  const isWaiting = async (): Promise<boolean> =>
+    (await agent.get<{ state: { waiting: unknown } }>("/api/v1/policy")).state.waiting !== null;
+  while (await isWaiting()) await setTimeout(50);
+  toItself.say("again");
+  await within.hears("again");
+
+  agent.process.kill("SIGKILL");
+  await agent.process.exit;
+  const { ipv4: host } = net.right;
+  const hidden = await edge.listen("udp", host, denied);
+  const open = await edge.listen("udp", host, allowed);
+  for (const port of [denied, allowed]) (await near.dial("udp", { host, port })).say("still judged");
+  await open.hears("still judged");
+  expect(hidden.heard()).toBe("");
+  expect(await pinnedFolder(net.server.inode)()).toHaveLength(1);
 });
