@@ -73,9 +73,9 @@ test("where nobody knows the session, its answer comes when the policy has ended
   await using edge = await administered("--confirm-within", "3s");
   const session = await edge.session({ tells: false });
   session.say(edge.apply);
-  await session.hears("exit 0");
-  // It was cut: the answer did not pass at first.
+  // It is cut: the answer does not pass at first.
   await edge.guarded.decides("spec.egress", "deny", 0);
+  await session.hears("exit 0");
   await edge.guarded.settled();
   session.say("echo still here");
   await session.hears("still here");
