@@ -166,7 +166,8 @@ export function createRepository(options: RepositoryOptions): Repository {
     management: boolean,
     before?: Compiled,
   ): Promise<Compiled> => {
-    world = options.world();
+    // What is applied is to hold for all that run now.
+    world = options.world(before === undefined);
     return compileDocuments({ compiler, store, names }, { documents, management, world, before });
   };
   const requireSettled = (): void => {
