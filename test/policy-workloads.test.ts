@@ -10,12 +10,14 @@ import {
   pair,
   requireKernel,
   type Sockets,
+  type Talker,
 } from "./lab/index.ts";
 import { type Guarded, guard, toPorts } from "./policy/guarded.ts";
 import { sharedHosts } from "./policy/hosts.ts";
 
 const web = `web-${process.pid}.service`;
 const app = `app-${process.pid}.service`;
+const ASKED = 7100;
 
 interface Hosts extends AsyncDisposable {
   readonly net: Pair;
@@ -24,6 +26,8 @@ interface Hosts extends AsyncDisposable {
   /** On the host that is guarded: of no unit, and of one. */
   readonly other: Sockets;
   readonly app: Sockets;
+  /** From the unit `app` to the other host, before there was an agent. */
+  readonly older: { readonly client: Talker; readonly server: Talker };
   /** Starts the unit `web`, whose cgroup goes with it, as systemd does. */
   startWeb(): Promise<Sockets>;
 }
@@ -47,16 +51,20 @@ async function openHosts(): Promise<Hosts> {
       },
     };
   };
-  const [client, other, inApp, guarded] = await Promise.all([
+  const [client, other, inApp] = await Promise.all([
     openSockets(net.client),
     openSockets(net.server),
     startIn(app),
-    guard(net.server, 2),
   ]);
-  for (const one of [client, other, inApp, guarded]) stack.use(one);
+  for (const one of [client, other, inApp]) stack.use(one);
+  const server = await client.listen("tcp", net.left.ipv4, ASKED);
+  const older = { server, client: await inApp.dial("tcp", { host: net.left.ipv4, port: ASKED }) };
+  older.client.say("older than the agent");
+  await server.hears("older");
+  const guarded = stack.use(await guard(net.server, 2));
   const owned = stack.move();
   return {
-    ...{ net, guarded, client, other, app: inApp },
+    ...{ net, guarded, client, other, app: inApp, older },
     startWeb: () => startIn(web),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -64,6 +72,30 @@ async function openHosts(): Promise<Hosts> {
 
 beforeEach((context) => requireKernel(context, "cgroup2"));
 const hosts = sharedHosts(openHosts);
+
+/** The first: its connection is older than the agent, and no policy was in force yet. */
+test("connections that are older than a unit's policy go on in the direction in which they were opened", async () => {
+  const { net, guarded, client, app: unit, older } = hosts();
+  const { ipv4: host } = net.right;
+  const asked = await unit.listen("tcp", host, ASKED);
+  const asking = await client.dial("tcp", { host, port: ASKED });
+  asking.say("newer than the agent");
+  await asked.hears("newer");
+  await guarded.apply(`
+  endpointSelector: { matchLabels: { unit: ${app} } }
+  ingress: ${toPorts(ASKED)}
+  egress: ${toPorts(ASKED)}`);
+  // Who was asked speaks first: its packet alone does not tell who opened the connection.
+  for (const [speaker, listener] of [
+    [older.server, older.client],
+    [older.client, older.server],
+    [asked, asking],
+    [asking, asked],
+  ] as const) {
+    speaker.say("goes on");
+    await listener.hears("goes on");
+  }
+});
 
 /** Resolves once the rule's flows tell that a connection came to nothing. */
 async function isDenied(from: Sockets, host: string, port: number, path: string): Promise<boolean> {
