@@ -76,7 +76,7 @@ test("a policy is suggested from what was recorded, and drops nothing of it", as
   const { policy, client } = await host();
   const { code, stdout: yaml, stderr } = await policy(["suggest", "--from", "1h"]);
   expect(code).toBe(0);
-  expect(stderr).toMatch(/\d min were recorded: \d+ rules? allow/);
+  expect(stderr).toMatch(/\d (?:s|min) were recorded: \d+ rules? allow/);
   expect(yaml).toContain(`- "${client}/32"`);
   expect(yaml).toMatch(
     new RegExp(`# ${CONNECTIONS} flows, the last at .*\\n.*fromCIDR:[^#]*port: "${PORT}"`),

@@ -1,8 +1,11 @@
 /**
  * The workloads of this host: systemd units and containers, told by the paths of their cgroups. Each has an endpoint
  * number that follows from what it is, so that it has the same one after a restart of the agent.
+ *
+ * The cgroups are the machine's. An agent in the network namespace of the machine itself is asked for all of them,
+ * containers with namespaces of their own too; one in another namespace only for those that have processes there.
  */
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { matchesPattern } from "../../capture/selection.ts";
@@ -39,15 +42,22 @@ export function watchWorkloads(
   return (looksAnew = false) => {
     if (!looksAnew && nowMs() - lookedMs < LOOK_MS && nowMs() >= lookedMs) return found;
     lookedMs = nowMs();
-    const latest = localWorkloads(given);
+    const latest = localWorkloads(given, found);
     // The same ones stay the same object: whoever compares worlds sees it at once.
     if (JSON.stringify(latest) !== JSON.stringify(found)) found = latest;
     return found;
   };
 }
 
-/** Those that have a cgroup now, by path. Walks the hierarchy: some 10 µs a cgroup. */
-export function localWorkloads(given: readonly WorkloadLabels[], root = cgroupRoot()): Workload[] {
+/**
+ * Those that have a cgroup now, by path. Walks the hierarchy: some 10 µs a cgroup.
+ * @param before as they were found; what is about to run again has no process for a moment.
+ */
+export function localWorkloads(
+  given: readonly WorkloadLabels[],
+  before: readonly Workload[] = [],
+  root = cgroupRoot(),
+): Workload[] {
   if (root === undefined) return [];
   const found: { names: Names; path: string; cgroup: number }[] = [];
   const walk = (path: string, outer: Names, level: number): void => {
@@ -63,8 +73,17 @@ export function localWorkloads(given: readonly WorkloadLabels[], root = cgroupRo
     }
   };
   walk("", { unit: null, container: null }, 1);
+  const own = netnsOf("thread-self");
+  // A setting that only the machine's own namespace has.
+  const isOfMachine = existsSync("/proc/sys/net/core/netdev_max_backlog");
+  const wasHere = new Set(before.map(({ cgroup }) => cgroup?.path));
+  const isHere = (path: string): boolean => {
+    const processes = processesBelow(join(root, path));
+    return processes.length === 0 ? wasHere.has(path) : processes.some((pid) => netnsOf(pid) === own);
+  };
   const taken = new Set<number>();
   return found
+    .filter(({ path }) => isOfMachine || isHere(path))
     .toSorted((a, b) => (a.path < b.path ? -1 : 1))
     .map(({ names, path, cgroup }): Workload => {
       let endpoint = (crc32(path) % ENDPOINTS) + 1;
@@ -93,6 +112,34 @@ export function workloadLabels(names: Names, given: readonly WorkloadLabels[]): 
     ...(container === null ? {} : { container }),
     ...Object.assign({}, ...matching.map(({ labels }) => labels)),
   };
+}
+
+function processesBelow(folder: string): string[] {
+  const inner = foldersIn(folder).flatMap((name) => processesBelow(join(folder, name)));
+  return [...processesIn(folder), ...inner];
+}
+
+function processesIn(folder: string): string[] {
+  try {
+    return readFileSync(join(folder, "cgroup.procs"), "latin1")
+      .split("\n")
+      .filter((pid) => pid !== "");
+  } catch (error) {
+    // A threaded cgroup tells of none.
+    if (isGone(error) || (error as NodeJS.ErrnoException).code === "EOPNOTSUPP") return [];
+    throw error;
+  }
+}
+
+/** Undefined of a process that is gone, or that we may not look at. */
+function netnsOf(pid: string): number | undefined {
+  try {
+    return statSync(`/proc/${pid}/ns/net`).ino;
+  } catch (error) {
+    if (isGone(error) || ["EACCES", "EPERM", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? ""))
+      return undefined;
+    throw error;
+  }
 }
 
 /** Empty where the cgroup has ended meanwhile. */
