@@ -6,7 +6,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, type Stats, statSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { messageOf, X0Error } from "@x0tta6bl4/core";
 import { flowsFail } from "../../errors.ts";
@@ -87,9 +87,11 @@ export function setName(
  * @throws X0_FLOWS_POLICY_PINNED
  */
 export function openPins(libc: Libc, set: string, folder: string = ownFolder(libc)): Pins {
-  removeDead(libc, folder);
   const own = join(folder, set);
   const links = join(own, LINKS);
+  const folders = [dirname(folder), folder, own, links];
+  for (const path of folders) requireOwn(path);
+  removeDead(libc, folder);
   const opened = new Map<PinnedMap, number>();
   const isThere = existsSync(own);
   for (const name of isThere ? pinnedMaps : []) {
@@ -149,7 +151,10 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
     turnOn(mapsNow, linksNow) {
       try {
         mountIfMissing();
-        for (const path of [dirname(folder), folder, own, links]) makeFolder(path);
+        for (const path of folders) {
+          makeFolder(path);
+          requireOwn(path);
+        }
         for (const name of pinnedMaps) give(mapsNow[name], join(own, name));
         for (const [name, link] of linksNow) give(link, join(links, name));
       } catch (error) {
@@ -191,6 +196,27 @@ export function openPins(libc: Libc, set: string, folder: string = ownFolder(lib
       for (const map of opened.values()) libc.close(map);
     },
   };
+}
+
+/**
+ * What others can write to may hold their maps and programs in place of ours.
+ * @throws X0_FLOWS_POLICY_PINNED
+ */
+function requireOwn(path: string): void {
+  let found: Stats | undefined;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // Nothing is taken from where this process may not look.
+    if ((error as NodeJS.ErrnoException).code === "EACCES") return;
+    throw error;
+  }
+  if (found === undefined) return;
+  const isOurs = found.uid === 0 || found.uid === process.geteuid?.();
+  if (isOurs && (found.mode & 0o022) === 0) return;
+  throw flowsFail("X0_FLOWS_POLICY_PINNED", `others than root can write to ${path}`, {
+    hint: `look what is in it, then: rm -r ${path}`,
+  });
 }
 
 /** One at a time: of several at once, Node says ENOENT where a file system is read-only. */
