@@ -3,7 +3,7 @@
  * number that follows from what it is, so that it has the same one after a restart of the agent.
  *
  * The cgroups are the machine's. An agent in the network namespace of the machine itself is asked for all of them,
- * containers with namespaces of their own too; one in another namespace only for those that have processes there.
+ * containers with namespaces of their own too; one in another namespace not for those whose processes are all elsewhere.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -42,22 +42,15 @@ export function watchWorkloads(
   return (looksAnew = false) => {
     if (!looksAnew && nowMs() - lookedMs < LOOK_MS && nowMs() >= lookedMs) return found;
     lookedMs = nowMs();
-    const latest = localWorkloads(given, found);
+    const latest = localWorkloads(given);
     // The same ones stay the same object: whoever compares worlds sees it at once.
     if (JSON.stringify(latest) !== JSON.stringify(found)) found = latest;
     return found;
   };
 }
 
-/**
- * Those that have a cgroup now, by path. Walks the hierarchy: some 10 µs a cgroup.
- * @param before as they were found; what is about to run again has no process for a moment.
- */
-export function localWorkloads(
-  given: readonly WorkloadLabels[],
-  before: readonly Workload[] = [],
-  root = cgroupRoot(),
-): Workload[] {
+/** Those that have a cgroup now, by path. Walks the hierarchy: some 10 µs a cgroup. */
+export function localWorkloads(given: readonly WorkloadLabels[], root = cgroupRoot()): Workload[] {
   if (root === undefined) return [];
   const found: { names: Names; path: string; cgroup: number }[] = [];
   const walk = (path: string, outer: Names, level: number): void => {
@@ -76,10 +69,10 @@ export function localWorkloads(
   const own = netnsOf("thread-self");
   // A setting that only the machine's own namespace has.
   const isOfMachine = existsSync("/proc/sys/net/core/netdev_max_backlog");
-  const wasHere = new Set(before.map(({ cgroup }) => cgroup?.path));
+  // One without processes is about to run them, who knows where.
   const isHere = (path: string): boolean => {
     const processes = processesBelow(join(root, path));
-    return processes.length === 0 ? wasHere.has(path) : processes.some((pid) => netnsOf(pid) === own);
+    return processes.length === 0 || processes.some((pid) => netnsOf(pid) === own);
   };
   const taken = new Set<number>();
   return found
