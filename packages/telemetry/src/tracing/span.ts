@@ -55,7 +55,7 @@ export class RecordingSpan implements Span, EndedSpan {
     this.#home = home;
     this.context = context;
     this.parent = parent;
-    this.name = typeof name === "string" ? name : String(name);
+    this.name = textOf(name);
     this.kind = kind;
     this.startTime = startTime === undefined ? home.anchor.now() : home.anchor.instant(startTime);
   }
@@ -122,7 +122,7 @@ export class RecordingSpan implements Span, EndedSpan {
       this.droppedEvents++;
     }
     const at = anchor.instant(isTime(time) ? time : first);
-    this.events.push({ name: String(name), time: at, attributes, droppedAttributes });
+    this.events.push({ name: textOf(name), time: at, attributes, droppedAttributes });
     return this;
   }
 
@@ -165,7 +165,7 @@ export class RecordingSpan implements Span, EndedSpan {
   }
 
   updateName(name: string): this {
-    if (!this.#isOver()) this.name = String(name);
+    if (!this.#isOver()) this.name = textOf(name);
     return this;
   }
 
@@ -246,6 +246,16 @@ function exceptionAttributes(exception: Exception): Attributes {
     ...(message ? { "exception.message": message } : {}),
     ...(stack ? { "exception.stacktrace": stack } : {}),
   };
+}
+
+/** A name that is no text is made one, where that is possible. */
+function textOf(name: unknown): string {
+  if (typeof name === "string") return name;
+  try {
+    return String(name);
+  } catch {
+    return "";
+  }
 }
 
 /** What a program hands over may be a proxy, or have getters: the program must not fail for being watched. */

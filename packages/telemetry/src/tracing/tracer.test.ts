@@ -168,6 +168,18 @@ describe("hostile input changes nothing but the span", () => {
     expect(spans()).toHaveLength(1);
   });
 
+  test("a name that cannot be a text, and a kind that is none", () => {
+    const { tracer, spans, provider } = recording();
+    const name = Object.create(null) as string;
+    for (const kind of [300, -1, Number.NaN, "server"]) {
+      const span = tracer.startSpan(name, { kind: kind as never });
+      span.addEvent(name).updateName(name);
+      span.end();
+    }
+    expect(provider.failed).toBe(0);
+    expect(spans().map(({ name: text, kind }) => [text, kind])).toEqual(Array(4).fill(["", 1]));
+  });
+
   test("a sampler that throws drops the span", () => {
     const sampler = {
       description: "broken",

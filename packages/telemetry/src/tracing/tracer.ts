@@ -139,7 +139,8 @@ class Start implements SpanStart, TraceWords {
     this.context = context;
     this.parent = parent;
     this.name = name;
-    this.kind = options.kind ?? SpanKind.INTERNAL;
+    const { kind = SpanKind.INTERNAL } = options;
+    this.kind = kind >= SpanKind.INTERNAL && kind <= SpanKind.CONSUMER ? kind | 0 : SpanKind.INTERNAL;
     this.attributes = options.attributes ?? NO_ATTRIBUTES;
     this.links = options.links ?? NO_LINKS;
   }
